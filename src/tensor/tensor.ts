@@ -1,0 +1,128 @@
+/** A dense row-major tensor: dtype, shape and a typed array. Nothing else; arithmetic lives in the layers above. */
+import { dtypeInfo, storageLength, type DType, type TensorData } from './dtype.ts';
+import { checkShape, elementCount } from './shape.ts';
+import { formatTensor } from './format.ts';
+import { htmlTable } from './html.ts';
+
+/** Nested arrays of numbers (or bigints), as deep as the tensor has axes. A bare number is a scalar. */
+export type NestedNumbers = number | bigint | readonly NestedNumbers[];
+
+/**
+ * What every function takes for a float tensor: ours, or anything with `{data, dims}` such as an onnxruntime
+ * tensor. Data must be a Float32Array; see {@link toFloat32} for the other float types.
+ */
+export type TensorLike =
+  | Tensor
+  | { readonly data: unknown; readonly dims: readonly number[]; readonly type?: string };
+
+const INSPECT = Symbol.for('nodejs.util.inspect.custom');
+const JUPYTER = Symbol.for('Jupyter.display');
+
+export class Tensor<D extends DType = DType> {
+  readonly dtype: D;
+  readonly shape: readonly number[];
+  /** Elements in row-major order; bit patterns for float16 and bfloat16, packed bytes below 8 bits. */
+  readonly data: TensorData;
+
+  /** Wraps `data` without a copy. Throws if its type or length does not fit dtype and shape. */
+  constructor(dtype: D, shape: readonly number[], data: TensorData) {
+    checkShape(shape, 'Tensor');
+    const { storage } = dtypeInfo(dtype);
+    const length = storageLength(dtype, elementCount(shape));
+    if (!(data instanceof storage)) {
+      throw new TypeError(`Tensor: expected ${storage.name} for ${dtype}, got ${data?.constructor?.name}`);
+    }
+    if (data.length !== length) {
+      throw new RangeError(
+        `Tensor: expected ${length} values for shape [${shape.join(', ')}] of ${dtype}, got ${data.length}`,
+      );
+    }
+    this.dtype = dtype;
+    this.shape = Object.freeze([...shape]);
+    this.data = data;
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return elementCount(this.shape);
+  }
+
+  /** As `print(torch_tensor)` writes it. */
+  toString(): string {
+    return formatTensor(this);
+  }
+
+  [INSPECT](): string {
+    return this.toString();
+  }
+
+  /** Shown as a table by notebook kernels. */
+  [JUPYTER](): Record<string, string> {
+    return { 'text/plain': this.toString(), 'text/html': htmlTable(this) };
+  }
+}
+
+const DTYPE_OF_ARRAY = new Map<unknown, DType>([
+  [Float32Array, 'float32'],
+  [Float64Array, 'float64'],
+  [Int8Array, 'int8'],
+  [Uint8Array, 'uint8'],
+  [Int16Array, 'int16'],
+  [Uint16Array, 'uint16'],
+  [Int32Array, 'int32'],
+  [Uint32Array, 'uint32'],
+  [BigInt64Array, 'int64'],
+  [BigUint64Array, 'uint64'],
+]);
+
+function isTensorData(values: unknown): values is TensorData {
+  return ArrayBuffer.isView(values) && DTYPE_OF_ARRAY.has(values.constructor);
+}
+
+/**
+ * A tensor from nested numbers (float32, or `dtype`) or from a typed array (its own dtype, no copy).
+ * `shape` defaults to the nesting, or to one axis for a typed array.
+ *
+ * @throws TypeError on ragged nesting; RangeError if `shape` does not fit the number of values.
+ * @example tensor([[1, 2], [3, 4]])            // float32, shape [2, 2]
+ * @example tensor(new Int8Array(6), [2, 3])    // int8
+ */
+export function tensor(values: NestedNumbers | TensorData, shape?: readonly number[], dtype?: DType): Tensor {
+  if (isTensorData(values)) {
+    const own = dtype ?? (DTYPE_OF_ARRAY.get(values.constructor) as DType);
+    return new Tensor(own, shape ?? [values.length], values);
+  }
+  const flat: (number | bigint)[] = [];
+  const nesting: number[] = [];
+  flatten(values as NestedNumbers, 0, nesting, flat);
+  const target = dtype ?? 'float32';
+  const { bits, storage } = dtypeInfo(target);
+  if (bits < 8 || target === 'float16' || target === 'bfloat16') {
+    throw new TypeError(`tensor: expected a typed array for ${target}, got nested numbers`);
+  }
+  const data = new storage(flat.length);
+  const wide = data instanceof BigInt64Array || data instanceof BigUint64Array;
+  for (let i = 0; i < flat.length; i++) {
+    // The two branches keep number and bigint storage apart; the cast states which one `data` is.
+    (data as Record<number, number | bigint>)[i] = wide ? BigInt(flat[i]) : Number(flat[i]);
+  }
+  return new Tensor(target, shape ?? nesting, data);
+}
+
+function flatten(values: NestedNumbers, depth: number, shape: number[], out: (number | bigint)[]): void {
+  if (!Array.isArray(values)) {
+    if (typeof values !== 'number' && typeof values !== 'bigint') {
+      throw new TypeError(`tensor: expected numbers, got ${typeof values}`);
+    }
+    if (depth !== shape.length) throw raggedError(depth);
+    out.push(values);
+    return;
+  }
+  if (out.length === 0 && depth === shape.length) shape.push(values.length);
+  if (shape[depth] !== values.length) throw raggedError(depth);
+  for (const value of values) flatten(value, depth + 1, shape, out);
+}
+
+function raggedError(depth: number): TypeError {
+  return new TypeError(`tensor: expected arrays of equal length and depth, got ragged nesting at depth ${depth}`);
+}

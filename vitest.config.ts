@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+
+const source = (path: string): string => new URL(`./src/${path}`, import.meta.url).pathname;
+
+// Tests import the package by its public names, resolved to the sources so that no build is needed.
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^zeropoint$/, replacement: source('index.ts') },
+      { find: /^zeropoint\/onnx$/, replacement: source('onnx.ts') },
+    ],
+  },
+  test: { include: ['src/**/*.test.ts', 'test/**/*.test.ts'], testTimeout: 60_000 },
+});
