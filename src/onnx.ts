@@ -1,0 +1,19 @@
+/** `zeropoint/onnx`: read, edit, quantize and write ONNX models. */
+export { attr, toAttribute } from './graph/attribute.ts';
+export type { Attribute, AttributeInput, AttributeKind, SparseTensor } from './graph/attribute.ts';
+export { buildGraph, buildModel, GraphBuilder } from './graph/build.ts';
+export type { BuildOptions } from './graph/build.ts';
+export type { ElementType, ForeignType, OnnxDType } from './graph/element-type.ts';
+export { Graph } from './graph/graph.ts';
+export type { NodeInit, Place, ReplaceOptions } from './graph/graph.ts';
+export { Model } from './graph/model.ts';
+export type { ModelFunction } from './graph/model.ts';
+export { Node } from './graph/node.ts';
+export { printGraph, printModel, printNode } from './graph/print.ts';
+export { isSorted } from './graph/sort.ts';
+export { memorySource } from './graph/tensor-source.ts';
+export type { TensorSource } from './graph/tensor-source.ts';
+export { Value } from './graph/value.ts';
+export type { Use } from './graph/value.ts';
+export { formatType, tensorType } from './graph/value-type.ts';
+export type { Dim, TensorType, ValueType } from './graph/value-type.ts';
