@@ -1,0 +1,105 @@
+/**
+ * Scale and zero point from the range of the data. The one place where that happens: observers, dynamic quantization,
+ * fused fake-quantize and the ONNX writer all come here and differ by the rule they name (qparams-rules.ts).
+ *
+ * Zero is on the grid of every integer rule: quantMin ≤ zeroPoint ≤ quantMax, and (zeroPoint - zeroPoint)·scale = 0.
+ */
+import type { QuantDType } from '../tensor/dtype.ts';
+import {
+  QPARAMS_RULES,
+  type QParamsRule,
+  type ScaleAndZeroPoint,
+  type SymmetricRule,
+} from './qparams-rules.ts';
+import { qschemeInfo } from './qscheme.ts';
+import type { QuantRangeOptions } from './quant-range.ts';
+import type { QParams, QScheme } from './types.ts';
+
+export type { QParamsRule, ScaleAndZeroPoint, SymmetricRule } from './qparams-rules.ts';
+
+/** Smallest scale by default: float32's machine epsilon, 2^-23. */
+export const DEFAULT_EPS: number = 2 ** -23;
+
+export interface QParamsOptions extends QuantRangeOptions {
+  /** Dtype of the codes. Default `quint8`. */
+  readonly dtype?: QuantDType;
+  /** Default `per_tensor_affine`. How many scales there are follows from `min` and `max`, not from the scheme. */
+  readonly qscheme?: QScheme;
+  /** Smallest scale, used by the rules `torch` and `per-token` (affine). Default 2^-23. */
+  readonly eps?: number;
+  /** Whose arithmetic. Default `torch`. */
+  readonly rule?: QParamsRule;
+  /** How a symmetric range is laid on the codes, rule `torch` only. Default `full-range`. */
+  readonly symmetric?: SymmetricRule;
+}
+
+/**
+ * Scale and zero point of one range, as numbers: the scale is a float32 value except by rule `aten` (float64).
+ * min = max needs no special case; [0, 0] gives scale eps (`torch`), 0.1 (`aten`, `fbgemm`) or 1 (`onnx`).
+ *
+ * @param min smallest value, finite
+ * @param max largest value, finite, ≥ min; both are rounded to float32
+ * @throws RangeError if the range is not finite or not in order, or eps is not above 0
+ * @example chooseQParams(-1, 3, { dtype: 'quint8' }) // { scale: 0.01568627543747425, zeroPoint: 64 }
+ */
+export function chooseQParams(min: number, max: number, options: QParamsOptions = {}): ScaleAndZeroPoint {
+  return choose(options, min, max, '');
+}
+
+/**
+ * Scale and zero point of a tensor, of its channels or of its blocks: `min[i]` and `max[i]` give `scale[i]` and
+ * `zeroPoint[i]`. Two numbers are a tensor's range and give arrays of length 1.
+ *
+ * The rule `torch` (a = min(min, 0), b = max(max, 0), float32 at each step; `_calculate_qparams` of the observers):
+ *   affine     scale = max((b - a) / (quantMax - quantMin), eps),        zeroPoint = clamp(quantMin - rne(a / scale))
+ *   symmetric  scale = max(max(-a, b) / ((quantMax - quantMin) / 2), eps), zeroPoint = 0, or the middle if unsigned
+ *   float      scale = (max - min) / (quantMax - quantMin), 1 if ≤ eps,  zeroPoint = -min / scale, a float32
+ *
+ * @throws RangeError as {@link chooseQParams}, naming the channel; TypeError if the lengths differ
+ */
+export function calculateQParams(
+  min: number | ArrayLike<number>,
+  max: number | ArrayLike<number>,
+  options: QParamsOptions = {},
+): QParams {
+  const mins = typeof min === 'number' ? [min] : min;
+  const maxs = typeof max === 'number' ? [max] : max;
+  if (mins.length !== maxs.length) {
+    throw new TypeError(
+      `calculateQParams: expected as many minima as maxima, got ${mins.length} and ${maxs.length}`,
+    );
+  }
+  const scale = new Float32Array(mins.length);
+  const { mapping } = qschemeInfo(options.qscheme ?? 'per_tensor_affine');
+  const zeroPoint = new (mapping === 'float' ? Float32Array : Int32Array)(mins.length);
+  for (let i = 0; i < mins.length; i++) {
+    const chosen = choose(options, mins[i], maxs[i], ` at channel ${i}`);
+    scale[i] = chosen.scale;
+    zeroPoint[i] = chosen.zeroPoint;
+  }
+  return { scale, zeroPoint };
+}
+
+function choose(options: QParamsOptions, min: number, max: number, where: string): ScaleAndZeroPoint {
+  const { dtype = 'quint8', qscheme = 'per_tensor_affine', eps = DEFAULT_EPS, rule = 'torch' } = options;
+  const { mapping } = qschemeInfo(qscheme);
+  checkMinMax(min, max, where);
+  if (!(eps > 0)) throw new RangeError(`eps: expected a number above 0, got ${eps}`);
+  if (!Object.hasOwn(QPARAMS_RULES, rule) || (mapping === 'float' && !QPARAMS_RULES[rule].floatZeroPoint)) {
+    throw new TypeError(`rule: expected one that knows ${qscheme}, got ${rule}`);
+  }
+  return QPARAMS_RULES[rule].choose({
+    min: Math.fround(min),
+    max: Math.fround(max),
+    ...QPARAMS_RULES[rule].range(dtype, options, mapping === 'symmetric'),
+    mapping,
+    symmetric: options.symmetric ?? 'full-range',
+    eps,
+  });
+}
+
+function checkMinMax(min: number, max: number, where: string): void {
+  if (!Number.isFinite(min) || !Number.isFinite(max) || min > max) {
+    throw new RangeError(`qparams: expected finite min ≤ max, got ${min} and ${max}${where}`);
+  }
+}
