@@ -6,9 +6,9 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from './build.mjs';
-import { CACHE, run, runTool } from './lib/run.mjs';
+import { install } from './lib/install.mjs';
+import { CACHE, ROOT, run, runTool } from './lib/run.mjs';
 import { readIfThere } from './lib/stamp.mjs';
-import { install } from './setup.mjs';
 
 const VITEST_REPORT = join(CACHE, 'vitest.json');
 
@@ -87,7 +87,7 @@ function summary({ passed, failed, skipped }) {
   return `${passed} passed, ${failed} failed, ${skipped} skipped`;
 }
 
-await install();
+await install(ROOT);
 mkdirSync(CACHE, { recursive: true });
 const words = process.argv.slice(2);
 const results = await runSteps(words.length > 0 ? [{ name: 'vitest', run: () => vitest(words) }] : STEPS);
