@@ -10,5 +10,5 @@ export default defineConfig({
       { find: /^zeropoint\/onnx$/, replacement: source('onnx.ts') },
     ],
   },
-  test: { include: ['src/**/*.test.ts', 'test/**/*.test.ts'], testTimeout: 60_000 },
+  test: { include: ['{src,test,examples}/**/*.test.ts'], testTimeout: 60_000 },
 });

@@ -16,7 +16,7 @@ const VITEST_REPORT = join(CACHE, 'vitest.json');
 const STEPS = [
   { name: 'build', run: async () => oneTest({ code: (await build()) ? 0 : 1, output: '' }) },
   { name: 'types', run: () => tool('typescript', 'tsc', '--noEmit', '-p', 'tsconfig.json') },
-  { name: 'lint', run: () => tool('oxlint', 'oxlint', '--format=unix') },
+  { name: 'lint', run: () => tool('oxlint', 'oxlint', '--format=unix'), show: true },
   { name: 'format', run: () => tool('oxfmt', 'oxfmt', '--check') },
   { name: 'layers', run: () => script('check-layers.mjs') },
   { name: 'unused', run: () => tool('knip', 'knip', '--no-progress') },
