@@ -47,7 +47,36 @@ export type QuantDType =
   | 'int32';
 
 export type DType =
-  QuantDType | 'float32' | 'float64' | 'float16' | 'bfloat16' | 'bool' | 'uint32' | 'int64' | 'uint64';
+  | QuantDType
+  | 'float32'
+  | 'float64'
+  | 'float16'
+  | 'bfloat16'
+  | 'bool'
+  | 'uint32'
+  | 'int64'
+  | 'uint64';
+
+/** The array type that holds a dtype's elements, as {@link DTYPES} says. */
+export type TensorDataOf<D extends DType> = D extends 'float32'
+  ? Float32Array
+  : D extends 'float64'
+    ? Float64Array
+    : D extends 'qint8' | 'int8'
+      ? Int8Array
+      : D extends 'float16' | 'bfloat16' | 'uint16'
+        ? Uint16Array
+        : D extends 'int16'
+          ? Int16Array
+          : D extends 'qint32' | 'int32'
+            ? Int32Array
+            : D extends 'uint32'
+              ? Uint32Array
+              : D extends 'int64'
+                ? BigInt64Array
+                : D extends 'uint64'
+                  ? BigUint64Array
+                  : Uint8Array;
 
 const INT32 = [-2147483648, 2147483647] as const;
 

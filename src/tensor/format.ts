@@ -1,1 +1,10 @@
-export function formatTensor(_t: unknown): string { return ''; }
+export interface PrintOptions {
+  readonly precision?: number;
+  readonly threshold?: number;
+  readonly edgeItems?: number;
+  readonly lineWidth?: number;
+  readonly sciMode?: boolean;
+}
+export function formatTensor(_t: unknown, _options?: PrintOptions): string {
+  return '';
+}

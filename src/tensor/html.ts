@@ -1,1 +1,3 @@
-export function htmlTable(_t: unknown): string { return ''; }
+export function htmlTable(_t: unknown): string {
+  return '';
+}

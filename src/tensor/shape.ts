@@ -17,7 +17,9 @@ export function checkShape(shape: readonly number[], where: string): void {
 /** `axis` counted from the front; negative axes count from the back. Throws RangeError outside the rank. */
 export function normalizeAxis(axis: number, rank: number, where: string): number {
   if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
-    throw new RangeError(`${where}: expected an axis in [${-rank}, ${rank - 1}] for rank ${rank}, got ${axis}`);
+    throw new RangeError(
+      `${where}: expected an axis in [${-rank}, ${rank - 1}] for rank ${rank}, got ${axis}`,
+    );
   }
   return axis < 0 ? axis + rank : axis;
 }

@@ -1,15 +1,15 @@
 /** A dense row-major tensor: dtype, shape and a typed array. Nothing else; arithmetic lives in the layers above. */
-import { dtypeInfo, storageLength, type DType, type TensorData } from './dtype.ts';
+import { dtypeInfo, storageLength, type DType, type TensorData, type TensorDataOf } from './dtype.ts';
 import { checkShape, elementCount } from './shape.ts';
-import { formatTensor } from './format.ts';
+import { formatTensor, type PrintOptions } from './format.ts';
 import { htmlTable } from './html.ts';
 
 /** Nested arrays of numbers (or bigints), as deep as the tensor has axes. A bare number is a scalar. */
 export type NestedNumbers = number | bigint | readonly NestedNumbers[];
 
 /**
- * What every function takes for a float tensor: ours, or anything with `{data, dims}` such as an onnxruntime
- * tensor. Data must be a Float32Array; see {@link toFloat32} for the other float types.
+ * What every function takes for a tensor: ours, or anything with `{data, dims}` such as an onnxruntime tensor, whose
+ * `type` names the dtype. Values must be float32, float16 or bfloat16; `toFloat32` (cast.ts) converts the others.
  */
 export type TensorLike =
   | Tensor
@@ -22,7 +22,7 @@ export class Tensor<D extends DType = DType> {
   readonly dtype: D;
   readonly shape: readonly number[];
   /** Elements in row-major order; bit patterns for float16 and bfloat16, packed bytes below 8 bits. */
-  readonly data: TensorData;
+  readonly data: TensorDataOf<D>;
 
   /** Wraps `data` without a copy. Throws if its type or length does not fit dtype and shape. */
   constructor(dtype: D, shape: readonly number[], data: TensorData) {
@@ -39,7 +39,8 @@ export class Tensor<D extends DType = DType> {
     }
     this.dtype = dtype;
     this.shape = Object.freeze([...shape]);
-    this.data = data;
+    // `storage` is the row of this dtype, and TensorDataOf repeats the table for the compiler.
+    this.data = data as TensorDataOf<D>;
   }
 
   /** Number of elements. */
@@ -48,8 +49,8 @@ export class Tensor<D extends DType = DType> {
   }
 
   /** As `print(torch_tensor)` writes it. */
-  toString(): string {
-    return formatTensor(this);
+  toString(options?: PrintOptions): string {
+    return formatTensor(this, options);
   }
 
   [INSPECT](): string {
@@ -62,7 +63,8 @@ export class Tensor<D extends DType = DType> {
   }
 }
 
-const DTYPE_OF_ARRAY = new Map<unknown, DType>([
+/** The dtype that an array type stands for where none is named. */
+export const DTYPE_OF_ARRAY: ReadonlyMap<unknown, DType> = new Map<unknown, DType>([
   [Float32Array, 'float32'],
   [Float64Array, 'float64'],
   [Int8Array, 'int8'],
@@ -124,5 +126,7 @@ function flatten(values: NestedNumbers, depth: number, shape: number[], out: (nu
 }
 
 function raggedError(depth: number): TypeError {
-  return new TypeError(`tensor: expected arrays of equal length and depth, got ragged nesting at depth ${depth}`);
+  return new TypeError(
+    `tensor: expected arrays of equal length and depth, got ragged nesting at depth ${depth}`,
+  );
 }
