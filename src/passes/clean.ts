@@ -1,0 +1,7 @@
+/** What is done to every model before quantization: nothing here changes a result beyond rounding. */
+import { eliminateIdentity } from './eliminate-identity.ts';
+import { foldBatchNormalization } from './fold-batch-normalization.ts';
+import { sequence, type Pass } from './pass.ts';
+import { removeUnused } from './remove-unused.ts';
+
+export const clean: Pass = sequence(eliminateIdentity, foldBatchNormalization, removeUnused);

@@ -1,0 +1,37 @@
+/**
+ * Identity and Dropout (outside training) go: whoever read their output reads their input.
+ *
+ * Cases:
+ * 1. Identity, or Dropout whose mask nobody reads: removed.
+ * 2. Dropout with training_mode that is not constantly false, or with a mask in use: left.
+ * 3. Identity from a graph input or initializer to a graph output: left, the output needs a node of its own.
+ */
+import type { Model } from '../graph/model.ts';
+import type { Node } from '../graph/node.ts';
+import type { PassResult } from './pass.ts';
+
+export async function eliminateIdentity(model: Model): Promise<PassResult> {
+  const copy = model.clone();
+  let modified = false;
+  for (const node of [...copy.graph.allNodes()]) {
+    const [input] = node.inputs;
+    const [output] = node.outputs;
+    if (input === undefined || output === undefined || !isIdentity(node) || node.graph === undefined) continue;
+    if (output.isOutput && (input.isInput || input.isInitializer || input.isOutput || input.graph !== output.graph)) {
+      continue;
+    }
+    node.graph.replaceAllUses(output, input);
+    node.graph.removeNode(node);
+    modified = true;
+  }
+  return { model: modified ? copy : model, modified, skipped: [] };
+}
+
+function isIdentity(node: Node): boolean {
+  if (node.is('Identity')) return true;
+  if (!node.is('Dropout')) return false;
+  const mask = node.outputs[1];
+  if (mask !== undefined && !mask.isUnused) return false;
+  const training = node.inputs[2];
+  return training === undefined || training.constant?.tensor?.data[0] === 0;
+}

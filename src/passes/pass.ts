@@ -1,0 +1,37 @@
+/**
+ * A pass does one deed to a model: it takes a model, leaves it as it is, and gives a copy that shares the weights.
+ * What it could have done and did not is data, with the reason.
+ */
+import type { Model } from '../graph/model.ts';
+
+export interface SkippedNode {
+  /** Name of the node, or its operator and first output where it has none. */
+  readonly node: string;
+  readonly opType: string;
+  readonly reason: string;
+}
+
+export interface PassResult {
+  readonly model: Model;
+  /** False if the result equals the input. */
+  readonly modified: boolean;
+  readonly skipped: readonly SkippedNode[];
+}
+
+export type Pass = (model: Model) => Promise<PassResult>;
+
+/** Runs passes one after the other. */
+export function sequence(...passes: readonly Pass[]): Pass {
+  return async (model) => {
+    let result: PassResult = { model, modified: false, skipped: [] };
+    for (const pass of passes) {
+      const next = await pass(result.model);
+      result = {
+        model: next.model,
+        modified: result.modified || next.modified,
+        skipped: [...result.skipped, ...next.skipped],
+      };
+    }
+    return result;
+  };
+}

@@ -1,0 +1,30 @@
+/**
+ * Removes what no graph output needs: nodes none of whose outputs is used, then initializers and Constant nodes that
+ * nothing reads. Graph inputs stay: they are the model's signature. Nodes whose op has side effects do not exist in ONNX.
+ */
+import type { Model } from '../graph/model.ts';
+import type { PassResult } from './pass.ts';
+
+export async function removeUnused(model: Model): Promise<PassResult> {
+  const copy = model.clone();
+  const modified = removeUnusedInPlace(copy);
+  return { model: modified ? copy : model, modified, skipped: [] };
+}
+
+/** The same on a model that the caller owns. */
+export function removeUnusedInPlace(model: Model): boolean {
+  const { graph } = model;
+  let modified = false;
+  // Backwards, so that a chain of unused nodes goes in one pass.
+  for (const node of graph.nodes.toArray().reverse()) {
+    if (node.outputs.some((output) => output !== undefined && !output.isUnused)) continue;
+    graph.removeNode(node);
+    modified = true;
+  }
+  for (const value of [...graph.initializers]) {
+    if (value.isInput || !value.isUnused) continue;
+    graph.removeValue(value);
+    modified = true;
+  }
+  return modified;
+}

@@ -1,0 +1,113 @@
+/**
+ * Integers for constants. Weights: the observer of the QConfig looks at the weight and gives its scales. Biases: int32
+ * at the scale of the products they are added to, sx·sw, with no zero point.
+ *
+ *   bias_q = roundHalfEven(b / f32(factor · sx · sw))
+ *
+ * Where that leaves int32 (a large bias on tiny weights), the weight's scale is enlarged until it fits: a coarser
+ * weight that is nearly zero costs nothing, a saturated bias does.
+ */
+import { roundHalfEven } from '../kernels/round.ts';
+import { quantizePerChannel, quantizePerTensor } from '../quant/index.ts';
+import type { QParams } from '../quant/types.ts';
+import { toFloat32 } from '../tensor/cast.ts';
+import { allocate } from '../tensor/dtype.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import type { Value } from '../graph/value.ts';
+import type { CodeDType, StoredConstant } from './emit.ts';
+import { codeDType, makeObserver } from './observer-spec.ts';
+import type { ObserverSpec } from './plan.ts';
+
+const f32 = Math.fround;
+const INT32_MAX = 2147483647;
+
+export interface QuantizedWeightData extends StoredConstant {
+  /** The scales as numbers, one or one a channel. */
+  readonly scaleData: Float32Array;
+  readonly dtype: CodeDType;
+}
+
+export interface BiasFit {
+  readonly bias: Float32Array;
+  /** factor · sx: what a weight scale is multiplied with to give the bias scale. */
+  readonly inputScale: number;
+}
+
+/** Loads a constant as float32. Values are constants by the caller's word. */
+export async function loadFloat32(value: Value): Promise<Tensor<'float32'>> {
+  return toFloat32(await value.constant!.load());
+}
+
+/** A weight as integers; `axis` is its channel axis, used if the observer works by channel. */
+export async function quantizeWeight(
+  value: Value,
+  spec: ObserverSpec,
+  axis: number | undefined,
+  fit?: BiasFit,
+): Promise<QuantizedWeightData> {
+  const weight = await loadFloat32(value);
+  const observer = makeObserver(spec, { name: value.name, chAxis: axis });
+  observer.observe(weight);
+  const qparams = enlarge(observer.calculateQParams(), fit);
+  return storeWeight(weight, qparams, codeDType(spec), qparams.scale.length > 1 || observer.isPerChannel ? axis : undefined);
+}
+
+function storeWeight(
+  weight: Tensor,
+  { scale, zeroPoint }: QParams,
+  dtype: CodeDType,
+  axis: number | undefined,
+): QuantizedWeightData {
+  const options = { numerics: 'onnx' } as const;
+  const quantized =
+    axis === undefined
+      ? quantizePerTensor(weight, scale[0], zeroPoint[0], dtype, options)
+      : quantizePerChannel(weight, scale, zeroPoint, axis, dtype, options);
+  const shape = axis === undefined ? [] : [scale.length];
+  const zeroPoints = allocate(dtype, scale.length);
+  zeroPoints.set(zeroPoint as never);
+  return {
+    codes: new Tensor(dtype, weight.shape, quantized.intRepr().data),
+    scales: new Tensor('float32', shape, scale),
+    zeroPoints: new Tensor(dtype, shape, zeroPoints),
+    axis,
+    scaleData: scale,
+    dtype,
+  };
+}
+
+/** Scales at which the bias fits into int32; onnxruntime's quantizer repairs weights the same way. */
+function enlarge(qparams: QParams, fit: BiasFit | undefined): QParams {
+  if (fit === undefined || qparams.zeroPoint.some((zeroPoint) => zeroPoint !== 0)) return qparams;
+  const scale = Float32Array.from(qparams.scale, (s, c) => {
+    const largest = qparams.scale.length === 1 ? maxAbs(fit.bias) : Math.abs(fit.bias[c % fit.bias.length]);
+    // A tenth of a permille above the limit, so that float32 rounding of the product cannot cross it.
+    const least = (largest * 1.0001) / (INT32_MAX * Math.abs(fit.inputScale));
+    return Math.max(s, f32(least));
+  });
+  return { ...qparams, scale };
+}
+
+function maxAbs(values: Float32Array): number {
+  let largest = 0;
+  for (const value of values) largest = Math.max(largest, Math.abs(value));
+  return largest;
+}
+
+/** A bias as int32. `weightScales` has one scale or one a channel; the bias' last axis counts channels. */
+export function quantizeBias(bias: Tensor, inputScale: number, weightScales: Float32Array): StoredConstant {
+  const data = toFloat32(bias).data;
+  const scales = Float32Array.from(weightScales, (s) => f32(inputScale * s));
+  const codes = new Int32Array(data.length);
+  for (let i = 0; i < codes.length; i++) {
+    const code = roundHalfEven(data[i] / scales[i % scales.length]);
+    codes[i] = Math.min(INT32_MAX, Math.max(-INT32_MAX, code));
+  }
+  const perChannel = scales.length > 1;
+  return {
+    codes: new Tensor('int32', bias.shape, codes),
+    scales: new Tensor('float32', perChannel ? [scales.length] : [], scales),
+    zeroPoints: undefined,
+    axis: perChannel ? bias.shape.length - 1 : undefined,
+  };
+}

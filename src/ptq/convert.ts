@@ -1,0 +1,242 @@
+/**
+ * A model and its calibrated plan → the quantized model in QDQ form, and a report. The input model is not changed; the
+ * copy shares the weights that stay as they are, and loads the others one at a time.
+ */
+import { CalibrationError, GraphError } from '../errors.ts';
+import type { Graph } from '../graph/graph.ts';
+import type { Model } from '../graph/model.ts';
+import type { Node } from '../graph/node.ts';
+import type { Value } from '../graph/value.ts';
+import { getBackend } from '../kernels/backend.ts';
+import { roundHalfEven } from '../kernels/round.ts';
+import { observerFromJSON } from '../observers/index.ts';
+import { removeUnusedInPlace } from '../passes/remove-unused.ts';
+import { codeRange } from '../tensor/dtype.ts';
+import {
+  loadFloat32,
+  quantizeBias,
+  quantizeWeight,
+  type BiasFit,
+  type QuantizedWeightData,
+} from './constants.ts';
+import { addDequantized, addGrid, addPair, type ActivationGrid, type GridValues } from './emit.ts';
+import type { JobOptions } from './job.ts';
+import { codeDType } from './observer-spec.ts';
+import type { Plan, PlannedNode } from './plan.ts';
+import { policyOf } from './ops/index.ts';
+import type { InputRole } from './ops/policy.ts';
+import type { QuantizationReport, QuantizedWeight } from './report.ts';
+import { selectNodes, type Selection } from './select.ts';
+import { VERSION } from './version.ts';
+
+export interface Converted {
+  readonly model: Model;
+  readonly report: QuantizationReport;
+}
+
+/**
+ * Quantizes `model`, the one the plan was prepared from, with what calibration put into the plan.
+ *
+ * @throws CalibrationError CALIBRATION_EMPTY if the plan holds no ranges; GraphError if it belongs to another model
+ */
+export async function convert(model: Model, plan: Plan, options: JobOptions = {}): Promise<Converted> {
+  const copy = model.clone();
+  const planned = new Map(plan.nodes.map((node) => [node.output, node]));
+  const selection = selectNodes(copy, (node) =>
+    planned.has(node.outputs[0]?.name ?? '') ? true : 'not in the plan',
+  );
+  checkSelection(selection, plan);
+  const converter = new Converter(copy.graph, selection, planned, readGrids(plan));
+  await converter.constants(options);
+  converter.absorbClamps();
+  converter.pairs();
+  removeUnusedInPlace(copy);
+  copy.producerName = 'zeropoint';
+  copy.producerVersion = VERSION;
+  return { model: copy, report: report(plan, converter) };
+}
+
+function checkSelection(selection: Selection, plan: Plan): void {
+  if (selection.nodes.size === plan.nodes.length) return;
+  throw new GraphError(
+    `convert: expected the model that the plan was made from (${plan.nodes.length} nodes), got one in which ` +
+      `${selection.nodes.size} of them are found`,
+    { code: 'GRAPH_INVALID', hint: 'Pass the same model, after the same passes, to prepare and convert.' },
+  );
+}
+
+function readGrids(plan: Plan): Map<string, ActivationGrid> {
+  const grids = new Map<string, ActivationGrid>();
+  for (const [name, { spec, state }] of Object.entries(plan.activations)) {
+    if (state === undefined) {
+      throw new CalibrationError(`convert: expected a calibrated plan, got no range for ${name}`, {
+        code: 'CALIBRATION_EMPTY',
+        hint: 'Run calibrate(plan, runner, batches) first.',
+        details: { value: name },
+      });
+    }
+    const { scale, zeroPoint } = observerFromJSON(state).calculateQParams();
+    grids.set(name, { scale: scale[0], zeroPoint: zeroPoint[0], dtype: codeDType(spec) });
+  }
+  return grids;
+}
+
+class Converter {
+  readonly #graph: Graph;
+  readonly #selection: Selection;
+  readonly #planned: ReadonlyMap<string, PlannedNode>;
+  readonly #grids: ReadonlyMap<string, ActivationGrid>;
+  /** Grid of each gridded value; a clamp that is absorbed hands its grid to the op before it. */
+  readonly #gridOf = new Map<Value, { readonly root: string; readonly grid: ActivationGrid }>();
+  readonly #stored = new Map<string, Promise<QuantizedWeightData>>();
+  readonly weights: QuantizedWeight[] = [];
+  readonly absorbed: string[] = [];
+
+  constructor(
+    graph: Graph,
+    selection: Selection,
+    planned: ReadonlyMap<string, PlannedNode>,
+    grids: ReadonlyMap<string, ActivationGrid>,
+  ) {
+    this.#graph = graph;
+    this.#selection = selection;
+    this.#planned = planned;
+    this.#grids = grids;
+    for (const [value, root] of selection.grids) {
+      const grid = grids.get(root.name);
+      if (grid !== undefined) this.#gridOf.set(value, { root: root.name, grid });
+    }
+  }
+
+  get activations(): ReadonlyMap<string, ActivationGrid> {
+    return this.#grids;
+  }
+
+  /** Weights, constant operands and biases of every selected node, one node at a time. */
+  async constants({ signal, onProgress }: JobOptions): Promise<void> {
+    let done = 0;
+    const total = this.#selection.nodes.size;
+    for (const [node, { plan }] of this.#selection.nodes) {
+      signal?.throwIfAborted();
+      await this.#quantizeOperands(node, plan.inputs);
+      onProgress?.({ stage: 'convert', done: ++done, total, unit: 'nodes' });
+    }
+  }
+
+  async #quantizeOperands(node: Node, roles: readonly InputRole[]): Promise<void> {
+    // Every selected node is in the plan under its output's name.
+    const planned = this.#planned.get(node.outputs[0]!.name)!;
+    const scales: Float32Array[] = [];
+    for (const [index, role] of roles.entries()) {
+      const input = node.inputs[index];
+      if (input === undefined) continue;
+      if (role.kind === 'weight' || (role.kind === 'activation' && input.constant !== undefined)) {
+        const isWeight = role.kind === 'weight';
+        const spec = isWeight ? planned.weight : planned.activation;
+        const fit = isWeight ? await this.#biasFit(node, roles, scales[0]) : undefined;
+        const stored = await this.#store(input, spec, isWeight ? role.axis : undefined, fit);
+        scales[index] = stored.scaleData;
+        node.setInput(index, addDequantized(this.#graph, input.name, stored, node));
+      } else if (role.kind === 'activation') {
+        const known = this.#gridOf.get(input);
+        if (known !== undefined) scales[index] = Float32Array.of(known.grid.scale);
+      } else if (role.kind === 'bias' && scales[0] !== undefined) {
+        const bias = await loadFloat32(input);
+        const stored = quantizeBias(bias, role.factor * scales[0][0], scales[1]);
+        node.setInput(index, addDequantized(this.#graph, input.name, stored, node));
+      }
+    }
+  }
+
+  /** What the bias of this node asks of the weight's scale. */
+  async #biasFit(
+    node: Node,
+    roles: readonly InputRole[],
+    inputScale: Float32Array | undefined,
+  ): Promise<BiasFit | undefined> {
+    const index = roles.findIndex((role) => role.kind === 'bias');
+    const role = roles[index];
+    const bias = node.inputs[index];
+    if (role?.kind !== 'bias' || bias === undefined || inputScale === undefined) return undefined;
+    return { bias: (await loadFloat32(bias)).data, inputScale: role.factor * inputScale[0] };
+  }
+
+  /** The integers of a constant; computed once where several nodes want the same. */
+  #store(
+    value: Value,
+    spec: PlannedNode['weight'],
+    axis: number | undefined,
+    fit: BiasFit | undefined,
+  ): Promise<QuantizedWeightData> {
+    const compute = async (): Promise<QuantizedWeightData> => {
+      const stored = await quantizeWeight(value, spec, axis, fit);
+      this.weights.push({
+        name: value.name,
+        dtype: stored.dtype,
+        scales: stored.scaleData.length,
+        elements: stored.codes.size,
+      });
+      return stored;
+    };
+    if (fit !== undefined || value.uses.size === 1) return compute();
+    const key = JSON.stringify([value.name, spec, axis]);
+    const known = this.#stored.get(key) ?? compute();
+    this.#stored.set(key, known);
+    return known;
+  }
+
+  /** Removes a fused Relu or Clip where saturation to the grid does the same. */
+  absorbClamps(): void {
+    for (const [node] of this.#selection.fused) {
+      const [input] = node.inputs;
+      const [output] = node.outputs;
+      const known = output && this.#gridOf.get(output);
+      if (input === undefined || output === undefined || known === undefined) continue;
+      if (!saturates(known.grid, policyOf(node)?.clampRange?.(node))) continue;
+      this.absorbed.push(node.label);
+      const { name } = output;
+      this.#graph.replaceAllUses(output, input);
+      this.#graph.removeNode(node);
+      if (this.#graph.value(name) === undefined) this.#graph.rename(input, name);
+      this.#gridOf.set(input, known);
+      this.#gridOf.delete(output);
+    }
+  }
+
+  pairs(): void {
+    const shared = new Map<string, GridValues>();
+    for (const [value, { root, grid }] of this.#gridOf) {
+      const values = shared.get(root) ?? addGrid(this.#graph, root, grid);
+      shared.set(root, values);
+      const { producer } = value;
+      // What computes in float may as well be read in float: only quantized readers go through the pair then.
+      const fromFloat = producer === undefined || !this.#selection.nodes.has(producer);
+      const readers = (node: Node): boolean => !fromFloat || this.#selection.nodes.has(node);
+      addPair(this.#graph, value, values, { readers, outputs: !fromFloat });
+    }
+  }
+}
+
+/**
+ * True if quantizing clip(x) and quantizing x give the same codes for every x: the bounds themselves must have the codes
+ * at the ends of the range.
+ */
+function saturates(grid: ActivationGrid, range: readonly [number, number] | undefined): boolean {
+  if (range === undefined) return false;
+  const [quantMin, quantMax] = codeRange(grid.dtype);
+  const code = (x: number): number => roundHalfEven(Math.fround(x / grid.scale)) + grid.zeroPoint;
+  return code(range[0]) <= quantMin && code(range[1]) >= quantMax;
+}
+
+function report(plan: Plan, converter: Converter): QuantizationReport {
+  return {
+    mode: 'static',
+    quantized: plan.nodes.map(({ node, opType }) => ({ node, opType })),
+    skipped: plan.skipped,
+    activations: [...converter.activations].map(([name, grid]) => ({ name, ...grid })),
+    weights: converter.weights,
+    absorbed: converter.absorbed,
+    samples: plan.samples,
+    backend: getBackend(),
+  };
+}

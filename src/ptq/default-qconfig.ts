@@ -1,0 +1,31 @@
+/**
+ * Defaults of the ONNX workflow. Activations: uint8, affine, min/max, the full range (onnxruntime's kernels on x64 and in
+ * WebAssembly are fastest with unsigned activations). Weights: int8, symmetric, -127..127, one scale a channel.
+ */
+import { MinMaxObserver, PerChannelMinMaxObserver } from '../observers/index.ts';
+import { QConfig } from '../qconfig/qconfig.ts';
+import { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
+
+const WEIGHT_RANGE = { dtype: 'qint8', quantMin: -127, quantMax: 127 } as const;
+
+const ACTIVATION = MinMaxObserver.withArgs({ dtype: 'quint8', qscheme: 'per_tensor_affine' });
+const WEIGHT_PER_CHANNEL = PerChannelMinMaxObserver.withArgs({ ...WEIGHT_RANGE, qscheme: 'per_channel_symmetric' });
+const WEIGHT_PER_TENSOR = MinMaxObserver.withArgs({ ...WEIGHT_RANGE, qscheme: 'per_tensor_symmetric' });
+
+export interface DefaultQConfigOptions {
+  /** One scale an output channel of a weight. Default true; needs opset 13. */
+  readonly perChannel?: boolean;
+  /** Factory of the activations' observers. Default min/max, uint8. */
+  readonly activation?: QConfig['activation'];
+}
+
+/** The QConfig that {@link staticQConfigMapping} and dynamic quantization give every node. */
+export function onnxQConfig(options: DefaultQConfigOptions = {}): QConfig {
+  const { perChannel = true, activation = ACTIVATION } = options;
+  return new QConfig({ activation, weight: perChannel ? WEIGHT_PER_CHANNEL : WEIGHT_PER_TENSOR });
+}
+
+/** Every op that static quantization knows, with {@link onnxQConfig}. */
+export function staticQConfigMapping(options: DefaultQConfigOptions = {}): QConfigMapping {
+  return new QConfigMapping().setGlobal(onnxQConfig(options));
+}

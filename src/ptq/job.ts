@@ -1,0 +1,16 @@
+/** What every long job takes as its last argument. */
+
+export interface Progress {
+  readonly stage: 'clean' | 'calibrate' | 'convert' | 'verify';
+  readonly done: number;
+  /** How many there will be, where known. */
+  readonly total?: number;
+  readonly unit: 'batches' | 'nodes' | 'weights';
+  readonly samples?: number;
+}
+
+export interface JobOptions {
+  /** Aborting throws the signal's reason at the next step and leaves nothing behind. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}

@@ -1,0 +1,22 @@
+/**
+ * Gemm: alpha·A'·B' + beta·C with B as the weight. onnxruntime: QGemm, which exists with integer and with float
+ * output, and wants the bias at scale alpha·scale(A)·scale(B); beta is folded into the stored bias.
+ */
+import { ACTIVATION, isConstant, KEEP, type InputRole, type OpPolicy } from './policy.ts';
+
+export const gemmPolicy: OpPolicy = {
+  opTypes: ['Gemm'],
+  kind: 'compute',
+  plan(node) {
+    const [, weight, bias] = node.inputs;
+    const channelAxis = node.int('transB', 0) === 1 ? 0 : 1;
+    const weightRole: InputRole = isConstant(weight) ? { kind: 'weight', axis: channelAxis } : ACTIVATION;
+    const alpha = node.float('alpha', 1);
+    const beta = node.float('beta', 1);
+    // A row vector is added to every row; any other C, or one that beta scales, is added in float.
+    const isRow = isConstant(bias) && (bias.dims?.length === 1 || bias.dims?.[0] === 1);
+    const biasRole: InputRole =
+      isRow && beta === 1 && weightRole.kind === 'weight' ? { kind: 'bias', factor: alpha } : KEEP;
+    return { inputs: [ACTIVATION, weightRole, ...(bias === undefined ? [] : [biasRole])], output: 'wide' };
+  },
+};

@@ -1,0 +1,89 @@
+/** model + QConfigMapping → Plan: which nodes, which values are observed and how, what stays in float and why. */
+import type { Model } from '../graph/model.ts';
+import type { Node } from '../graph/node.ts';
+import type { Value } from '../graph/value.ts';
+import { checkOpset } from '../formats/onnx/opset.ts';
+import type { QConfig } from '../qconfig/qconfig.ts';
+import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
+import { checkNotQuantized } from './check-model.ts';
+import { staticQConfigMapping } from './default-qconfig.ts';
+import { checkForms, observerSpec } from './observer-spec.ts';
+import type { PlannedActivation, PlannedNode, Plan } from './plan.ts';
+import { selectNodes, type Selection } from './select.ts';
+
+/**
+ * Makes the plan of a static quantization. Nothing is inserted and the model is not changed; run the passes of
+ * `clean` first, so that batch normalizations are folded and identities are gone.
+ *
+ * Object types of the mapping are ONNX op types, module names are node names. `null` leaves a node in float.
+ *
+ * @throws UnsupportedError if the model's opset has no form for what the mapping asks (per-channel weights: 13);
+ *   GraphError if the model is quantized already
+ */
+export function prepare(model: Model, qconfigMapping: QConfigMapping = staticQConfigMapping()): Plan {
+  checkOpset(model);
+  checkNotQuantized(model);
+  const qconfigs = resolveAll(model, qconfigMapping);
+  const selection = selectNodes(model, (node) =>
+    qconfigs.get(node) === undefined ? 'the QConfigMapping leaves it in float' : true,
+  );
+  const nodes = plannedNodes(selection, qconfigs);
+  checkForms(model, nodes);
+  return {
+    version: 1,
+    nodes,
+    activations: plannedActivations(selection, qconfigs),
+    shared: sharedNames(selection),
+    skipped: selection.skipped,
+    samples: 0,
+  };
+}
+
+function resolveAll(model: Model, mapping: QConfigMapping): Map<Node, QConfig> {
+  const qconfigs = new Map<Node, QConfig>();
+  let index = 0;
+  for (const node of model.graph.nodes) {
+    const qconfig = mapping.resolve({ opType: node.qualifiedOp, name: node.name, index: index++ });
+    if (qconfig !== undefined && qconfig !== null) qconfigs.set(node, qconfig);
+  }
+  return qconfigs;
+}
+
+function plannedNodes(selection: Selection, qconfigs: ReadonlyMap<Node, QConfig>): PlannedNode[] {
+  return [...selection.nodes.keys()].map((node) => {
+    // Only nodes with a qconfig are selected, and each has an output: it could not have been used otherwise.
+    const qconfig = qconfigs.get(node)!;
+    return {
+      node: node.label,
+      opType: node.opType,
+      output: node.outputs[0]!.name,
+      activation: observerSpec(qconfig.activation),
+      weight: observerSpec(qconfig.weight),
+    };
+  });
+}
+
+function plannedActivations(
+  selection: Selection,
+  qconfigs: ReadonlyMap<Node, QConfig>,
+): Record<string, PlannedActivation> {
+  const activations: Record<string, PlannedActivation> = {};
+  for (const value of new Set(selection.grids.values())) {
+    const node = ownerOf(value, selection);
+    activations[value.name] = { spec: observerSpec(qconfigs.get(node)!.activation) };
+  }
+  return activations;
+}
+
+/** The node whose configuration a value's observer comes from: the one that gives it, else the first that reads it. */
+function ownerOf(value: Value, selection: Selection): Node {
+  if (value.producer !== undefined && selection.nodes.has(value.producer)) return value.producer;
+  for (const { node } of value.uses) if (selection.nodes.has(node)) return node;
+  throw new RangeError(`prepare: expected a reader of ${value.name} among the selected nodes, got none`);
+}
+
+function sharedNames(selection: Selection): Record<string, string> {
+  const shared: Record<string, string> = {};
+  for (const [value, root] of selection.grids) if (value !== root) shared[value.name] = root.name;
+  return shared;
+}

@@ -1,0 +1,245 @@
+/**
+ * Dynamic quantization: weights as int8, activations as uint8 with a range found at each run. No calibration.
+ *
+ *   x → DynamicQuantizeLinear → MatMulInteger(·, W) → Cast → Mul(x_scale · w_scale) [→ Add(bias)]
+ *
+ * onnxruntime fuses the whole chain into one DynamicQuantizeMatMul. Gemm becomes the same chain: its alpha goes into the
+ * weight's scale, its transB into the stored weight, its beta into the stored bias.
+ *
+ * Cases:
+ * 1. MatMul with a constant float32 matrix as B.
+ * 2. Gemm with a constant float32 B and transA = 0.
+ * 3. B is computed (attention), is no matrix, or is not float32; the op is another one: left in float, with the reason.
+ */
+import { UnsupportedError } from '../errors.ts';
+import { checkOpset } from '../formats/onnx/opset.ts';
+import type { Graph } from '../graph/graph.ts';
+import type { Model } from '../graph/model.ts';
+import type { Node } from '../graph/node.ts';
+import type { Value } from '../graph/value.ts';
+import { getBackend } from '../kernels/backend.ts';
+import { clean } from '../passes/clean.ts';
+import type { SkippedNode } from '../passes/pass.ts';
+import { removeUnusedInPlace } from '../passes/remove-unused.ts';
+import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { checkNotQuantized } from './check-model.ts';
+import { loadFloat32, quantizeWeight, type QuantizedWeightData } from './constants.ts';
+import type { Converted } from './convert.ts';
+import { staticQConfigMapping } from './default-qconfig.ts';
+import { addConstant } from './emit.ts';
+import type { JobOptions } from './job.ts';
+import { observerSpec } from './observer-spec.ts';
+import type { ObserverSpec } from './plan.ts';
+import type { QuantizedNode, QuantizedWeight } from './report.ts';
+import { VERSION } from './version.ts';
+
+/** DynamicQuantizeLinear exists since this opset. */
+const DYNAMIC_OPSET = 11;
+/** TensorProto.DataType of float32, for Cast. */
+const FLOAT = 1;
+
+export interface QuantizeDynamicOptions {
+  /** Whose `weight` factories make the weights' scales; `null` leaves a node in float. Overrides `perChannel`. */
+  readonly qconfigMapping?: QConfigMapping;
+  /** One scale a column of the weight. Default true. */
+  readonly perChannel?: boolean;
+}
+
+/**
+ * Quantizes every MatMul and Gemm whose weight is a constant. The model is not changed.
+ *
+ * @throws UnsupportedError below opset 11; GraphError if the model is quantized already
+ */
+export async function quantizeDynamic(
+  model: Model,
+  { qconfigMapping, perChannel = true }: QuantizeDynamicOptions = {},
+  options: JobOptions = {},
+): Promise<Converted> {
+  checkOpset(model);
+  checkNotQuantized(model);
+  checkDynamicOpset(model);
+  const cleaned = (await clean(model)).model;
+  const copy = cleaned === model ? model.clone() : cleaned;
+  const mapping = qconfigMapping ?? staticQConfigMapping({ perChannel });
+  const job = new DynamicJob(copy.graph);
+  const nodes = copy.graph.nodes.toArray();
+  for (const [index, node] of nodes.entries()) {
+    options.signal?.throwIfAborted();
+    const qconfig = mapping.resolve({ opType: node.qualifiedOp, name: node.name, index });
+    await job.visit(node, qconfig ? observerSpec(qconfig.weight) : undefined);
+    options.onProgress?.({ stage: 'convert', done: index + 1, total: nodes.length, unit: 'nodes' });
+  }
+  removeUnusedInPlace(copy);
+  copy.producerName = 'zeropoint';
+  copy.producerVersion = VERSION;
+  const { quantized, skipped, weights } = job;
+  const report = {
+    mode: 'dynamic',
+    quantized,
+    skipped,
+    weights,
+    activations: [],
+    absorbed: [],
+    samples: 0,
+    backend: getBackend(),
+  } as const;
+  return { model: copy, report };
+}
+
+function checkDynamicOpset(model: Model): void {
+  if (model.opset >= DYNAMIC_OPSET) return;
+  throw new UnsupportedError(`quantizeDynamic: expected opset ${DYNAMIC_OPSET} or newer, got ${model.opset}`, {
+    code: 'UNSUPPORTED_OPSET',
+    hint: `DynamicQuantizeLinear came with opset ${DYNAMIC_OPSET}: export the model again with a newer opset.`,
+    details: { opset: model.opset },
+  });
+}
+
+/** The three outputs of DynamicQuantizeLinear. */
+interface QuantizedInput {
+  readonly codes: Value;
+  readonly scale: Value;
+  readonly zeroPoint: Value;
+}
+
+class DynamicJob {
+  readonly #graph: Graph;
+  /** One DynamicQuantizeLinear a value, whoever reads it. */
+  readonly #inputs = new Map<Value, QuantizedInput>();
+  readonly quantized: QuantizedNode[] = [];
+  readonly skipped: SkippedNode[] = [];
+  readonly weights: QuantizedWeight[] = [];
+
+  constructor(graph: Graph) {
+    this.#graph = graph;
+  }
+
+  async visit(node: Node, spec: ObserverSpec | undefined): Promise<void> {
+    if (node.is('Constant')) return;
+    const reason = obstacle(node) ?? (spec === undefined ? 'the QConfigMapping leaves it in float' : undefined);
+    if (reason !== undefined || spec === undefined) {
+      this.skipped.push({ node: node.label, opType: node.qualifiedOp, reason: reason ?? '' });
+      return;
+    }
+    this.quantized.push({ node: node.label, opType: node.opType });
+    await this.#replace(node, spec);
+  }
+
+  async #replace(node: Node, spec: ObserverSpec): Promise<void> {
+    // obstacle() has made sure of both inputs and of the output.
+    const [input, weight, bias] = node.inputs as [Value, Value, Value | undefined];
+    const isGemm = node.is('Gemm');
+    const transposed = isGemm && node.int('transB', 0) === 1;
+    const stored = await quantizeWeight(weight, spec, transposed ? 0 : 1);
+    this.weights.push({
+      name: weight.name,
+      dtype: stored.dtype,
+      scales: stored.scaleData.length,
+      elements: stored.codes.size,
+    });
+    const quantizedInput = this.#input(input, node);
+    const product = this.#product(node, quantizedInput, weight.name, transposed ? transpose(stored) : stored);
+    const alpha = isGemm ? node.float('alpha', 1) : 1;
+    const scales = this.#scales(node, quantizedInput.scale, weight.name, stored, alpha);
+    const name = node.outputs[0]!.name;
+    if (bias === undefined) {
+      this.#graph.replaceNode(node, { opType: 'Mul', name: node.name, inputs: [product, scales] });
+      return;
+    }
+    const scaled = this.#before(node, 'Mul', [product, scales], `${name}_scaled`);
+    const addend = await this.#scaledBias(node, bias);
+    this.#graph.replaceNode(node, { opType: 'Add', name: node.name, inputs: [scaled, addend] });
+  }
+
+  #input(value: Value, node: Node): QuantizedInput {
+    const known = this.#inputs.get(value);
+    if (known !== undefined) return known;
+    const names = ['quantized', 'scale', 'zero_point'].map((part) => this.#graph.freshName(`${value.name}_${part}`));
+    const place = value.producer === undefined ? { before: this.#first(node) } : { after: value.producer };
+    const made = this.#graph.addNode(
+      {
+        opType: 'DynamicQuantizeLinear',
+        name: this.#graph.freshNodeName(`${value.name}_QuantizeLinear`),
+        inputs: [value],
+        outputs: names,
+      },
+      place,
+    );
+    const [codes, scale, zeroPoint] = made.outputs as readonly Value[];
+    const result = { codes, scale, zeroPoint };
+    this.#inputs.set(value, result);
+    return result;
+  }
+
+  #first(fallback: Node): Node {
+    const [first] = this.#graph.nodes;
+    return first ?? fallback;
+  }
+
+  #product(node: Node, input: QuantizedInput, weightName: string, stored: QuantizedWeightData): Value {
+    const codes = addConstant(this.#graph, `${weightName}_quantized`, stored.codes);
+    // quantizeWeight always gives zero points; only biases have none.
+    const zeroPoint = addConstant(this.#graph, `${weightName}_zero_point`, stored.zeroPoints!);
+    const integers = this.#before(
+      node,
+      'MatMulInteger',
+      [input.codes, codes, input.zeroPoint, zeroPoint],
+      `${node.outputs[0]!.name}_integer`,
+    );
+    return this.#before(node, 'Cast', [integers], `${integers.name}_float`, { to: FLOAT });
+  }
+
+  #scales(node: Node, inputScale: Value, weightName: string, stored: QuantizedWeightData, alpha: number): Value {
+    const data = Float32Array.from(stored.scaleData, (scale) => scale * alpha);
+    const scale = addConstant(
+      this.#graph,
+      `${weightName}_scale`,
+      new Tensor('float32', stored.scales.shape, data),
+    );
+    return this.#before(node, 'Mul', [inputScale, scale], `${node.outputs[0]!.name}_scale`);
+  }
+
+  async #scaledBias(node: Node, bias: Value): Promise<Value> {
+    const beta = node.float('beta', 1);
+    if (beta === 1) return bias;
+    const { shape, data } = await loadFloat32(bias);
+    const scaled = Float32Array.from(data as Float32Array, (value) => value * beta);
+    return addConstant(this.#graph, `${bias.name}_scaled`, new Tensor('float32', shape, scaled));
+  }
+
+  #before(
+    node: Node,
+    opType: string,
+    inputs: readonly Value[],
+    output: string,
+    attributes: Readonly<Record<string, number>> = {},
+  ): Value {
+    const name = this.#graph.freshNodeName(`${node.label}_${opType}`);
+    const outputs = [this.#graph.freshName(output)];
+    return this.#graph.addNode({ opType, name, inputs, outputs, attributes }, { before: node }).outputs[0]!;
+  }
+}
+
+/** Why a node stays in float; undefined if it can be quantized. */
+function obstacle(node: Node): string | undefined {
+  if (!node.is('MatMul') && !node.is('Gemm')) return `${node.qualifiedOp} has no dynamic integer form here`;
+  const [, weight, bias] = node.inputs;
+  if (weight?.constant === undefined) return 'its second operand is computed';
+  if (weight.elementType !== 'float32') return `its weight is ${weight.elementType}, not float32`;
+  if (weight.dims?.length !== 2) return `its weight has ${weight.dims?.length} axes, not 2`;
+  if (!node.is('Gemm')) return undefined;
+  if (node.int('transA', 0) !== 0) return 'it transposes its first operand';
+  return node.float('beta', 1) !== 1 && bias !== undefined && bias.constant === undefined
+    ? 'it scales a computed bias'
+    : undefined;
+}
+
+/** [N, K] → [K, N]. */
+function transpose(stored: QuantizedWeightData): QuantizedWeightData {
+  const [rows, cols] = stored.codes.shape;
+  const from = stored.codes.data as Int8Array;
+  const to = from.slice();
+  for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) to[c * rows + r] = from[r * cols + c];
+  return { ...stored, codes: new Tensor(stored.codes.dtype, [cols, rows], to) };
+}
