@@ -36,10 +36,8 @@ async function runInChromium(bundles, timeoutMs) {
   try {
     const page = await context.newPage();
     await page.goto(`http://localhost:${server.address().port}/runtimes/page.html`);
-    return await page.evaluate(async (names) => {
-      const { runTests } = await import('/.runtimes/harness.js');
-      return runTests(names);
-    }, bundles);
+    const evaluate = async ([harness, names]) => (await import(harness)).runTests(names);
+    return await page.evaluate(evaluate, ['/.runtimes/harness.js', bundles]);
   } finally {
     clearTimeout(timer);
     await context.close();
