@@ -3,19 +3,23 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 
-/** Every file below a folder that `accept(path)` takes, sorted; empty if there is no such folder. */
+/**
+ * Every file below a folder that `accept(path)` takes, sorted; empty if there is no such folder. Does not enter
+ * `node_modules` and folders whose name begins with a dot: nobody writes sources there.
+ */
 export function listFiles(folder, accept = () => true) {
-  const entries = readdirIfThere(folder);
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => accept(path))
+  return readdirIfThere(folder)
+    .flatMap((entry) => {
+      const path = join(folder, entry.name);
+      if (!entry.isDirectory()) return accept(path) ? [path] : [];
+      return entry.name.startsWith('.') || entry.name === 'node_modules' ? [] : listFiles(path, accept);
+    })
     .sort();
 }
 
 function readdirIfThere(folder) {
   try {
-    return readdirSync(folder, { withFileTypes: true, recursive: true });
+    return readdirSync(folder, { withFileTypes: true });
   } catch (error) {
     if (error.code === 'ENOENT') return [];
     throw error;
