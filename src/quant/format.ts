@@ -22,7 +22,8 @@ export function formatQuantizedTensor(q: QuantizedTensor, options: PrintOptions 
 
 /** A table of the dequantized values with the parameters in the caption. */
 export function quantizedHtml(q: QuantizedTensor, options: PrintOptions = {}): string {
-  const params = q.qscheme === 'per_tensor_affine' ? `, scale ${pythonRepr(q.scale)}, zero point ${q.zeroPoint}` : '';
+  const params =
+    q.qscheme === 'per_tensor_affine' ? `, scale ${pythonRepr(q.scale)}, zero point ${q.zeroPoint}` : '';
   return htmlOf(printable(q), `${q.dtype} [${q.shape.join(', ')}], ${q.qscheme}${params}`, options);
 }
 

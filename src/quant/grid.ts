@@ -40,6 +40,11 @@ export function singleParam(values: ParamValues, name: string, where: string): n
   return Number(array[0]);
 }
 
+/** Parameters as float32 values. */
+export function paramNumbers(values: ParamValues, where: string): Float32Array {
+  return Float32Array.from(paramArray(values, where) as ArrayLike<number | bigint>, Number);
+}
+
 function paramArray(values: ParamValues, where: string): ArrayLike<number> | ArrayLike<bigint> {
   if (typeof values === 'number') return [values];
   if (Array.isArray(values) || ArrayBuffer.isView(values)) return values as ArrayLike<number>;

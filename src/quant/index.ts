@@ -9,6 +9,14 @@ export {
   type FakeQuantizePerBlockOptions,
   type FakeQuantizePerChannelOptions,
 } from './fake-quantize.ts';
+export {
+  fakeQuantizeLearnablePerChannelAffine,
+  fakeQuantizeLearnablePerChannelAffineBackward,
+  fakeQuantizeLearnablePerTensorAffine,
+  fakeQuantizeLearnablePerTensorAffineBackward,
+  type LearnableBackwardOptions,
+  type LearnableGradients,
+} from './fake-quantize-learnable.ts';
 export { quantizedTensorFromCodes, type CodeParams } from './from-codes.ts';
 export { cosineSimilarity, normalizedL2Error, sqnr, type Comparable } from './metrics.ts';
 export {

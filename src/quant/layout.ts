@@ -125,3 +125,15 @@ export function paramsOf<T extends { readonly length: number; subarray(from: num
   const { params: count } = piece.layout;
   return count === params.length ? params : params.subarray(piece.firstParam, piece.firstParam + count);
 }
+
+/** Calls `visit(index, parameter)` for every element, for arithmetic that no kernel has; see {@link Layout}. */
+export function visitElements(plan: LayoutPlan, visit: (index: number, param: number) => void): void {
+  for (const { layout, first, firstParam } of plan.pieces) {
+    const { rows, cols, params, period } = layout;
+    for (let row = 0; row < rows; row++) {
+      const base = layout.pattern === 'by-row' ? row : Math.floor(row / period) * cols;
+      const step = layout.pattern === 'by-row' ? 0 : 1;
+      for (let j = 0; j < cols; j++) visit(first + row * cols + j, firstParam + ((base + j * step) % params));
+    }
+  }
+}

@@ -35,7 +35,11 @@ function tableRows(printable: Printable, options: PrintOptions): string[] {
 }
 
 /** Index tuples of the rows that are shown, in order; undefined stands for a run that is left out. */
-function rowLabels(shape: readonly number[], summarize: boolean, edge: number): (readonly number[] | undefined)[] {
+function rowLabels(
+  shape: readonly number[],
+  summarize: boolean,
+  edge: number,
+): (readonly number[] | undefined)[] {
   let labels: (readonly number[] | undefined)[] = [[]];
   for (const size of shape) {
     const indices = axisIndices(size, summarize, edge);
