@@ -19,7 +19,7 @@ const STEPS = [
   { name: 'lint', run: () => tool('oxlint', 'oxlint', '--format=unix'), show: true },
   { name: 'format', run: () => tool('oxfmt', 'oxfmt', '--check') },
   { name: 'layers', run: () => script('check-layers.mjs') },
-  { name: 'unused', run: () => tool('knip', 'knip', '--no-progress') },
+  { name: 'unused', run: () => tool('knip', 'knip', '--no-progress', '--no-config-hints') },
   { name: 'bundle budget', run: () => script('check-bundle.mjs'), show: true },
   { name: 'vitest', run: () => vitest([]) },
   { name: 'publint', run: () => script('check-package.mjs', 'publint') },
