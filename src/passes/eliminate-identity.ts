@@ -13,11 +13,15 @@ import type { PassResult } from './pass.ts';
 export async function eliminateIdentity(model: Model): Promise<PassResult> {
   const copy = model.clone();
   let modified = false;
-  for (const node of [...copy.graph.allNodes()]) {
+  for (const node of Array.from(copy.graph.allNodes())) {
     const [input] = node.inputs;
     const [output] = node.outputs;
-    if (input === undefined || output === undefined || !isIdentity(node) || node.graph === undefined) continue;
-    if (output.isOutput && (input.isInput || input.isInitializer || input.isOutput || input.graph !== output.graph)) {
+    if (input === undefined || output === undefined || !isIdentity(node) || node.graph === undefined)
+      continue;
+    if (
+      output.isOutput &&
+      (input.isInput || input.isInitializer || input.isOutput || input.graph !== output.graph)
+    ) {
       continue;
     }
     node.graph.replaceAllUses(output, input);

@@ -11,6 +11,7 @@
  *
  * Computed in float64 and rounded once, so the result is nearer to exact than running both nodes in float32.
  */
+import { constantOf, inputOf, outputOf, producerOf } from './access.ts';
 import { memorySource } from '../graph/tensor-source.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { toFloat32 } from '../tensor/cast.ts';
@@ -53,7 +54,8 @@ function obstacle(node: Node): string | undefined {
     return 'no Conv or Gemm comes before it';
   }
   if (target.domain !== '') return 'no Conv or Gemm comes before it';
-  if (input.isOutput || input.consumers.size > 1) return `the output of ${target.label} is also read elsewhere`;
+  if (input.isOutput || input.consumers.size > 1)
+    return `the output of ${target.label} is also read elsewhere`;
   if (node.int('training_mode', 0) !== 0) return 'it is in training mode';
   if (node.outputs.slice(1).some((output) => output !== undefined && !output.isUnused)) {
     return 'its running statistics are read';
@@ -71,23 +73,27 @@ function obstacle(node: Node): string | undefined {
   return foreign === undefined ? undefined : `${foreign.name} is not float32`;
 }
 
-async function load(value: Value | undefined): Promise<Float32Array | undefined> {
-  const tensor = await value?.constant?.load();
-  return tensor === undefined ? undefined : toFloat32(tensor).data;
+async function load(value: Value): Promise<Float32Array> {
+  return toFloat32(await constantOf(value).load()).data;
 }
 
 async function fold(graph: Graph, node: Node): Promise<void> {
-  // obstacle() has made sure that the input has a producer and that all statistics are there and constant.
-  const target = node.inputs[0]!.producer!;
-  const weight = target.inputs[1]!;
-  const shape = weight.constant!.shape;
-  const [gamma, beta, mean, variance] = (await Promise.all(node.inputs.slice(1).map(load))) as Float32Array[];
+  const before = inputOf(node, 0);
+  const target = producerOf(before);
+  const weight = inputOf(target, 1);
+  const { shape } = constantOf(weight);
+  const [gamma, beta, mean, variance] = await Promise.all(
+    [1, 2, 3, 4].map((index) => load(inputOf(node, index))),
+  );
   const epsilon = node.float('epsilon', EPSILON);
   const factor = Float64Array.from(gamma, (g, c) => g / Math.sqrt(variance[c] + epsilon));
-  const bias = await load(target.inputs[2]);
-  const newBias = Float32Array.from(factor, (k, c) => ((bias?.[c % bias.length] ?? 0) - mean[c]) * k + beta[c]);
+  const bias = target.inputs[2] && (await load(target.inputs[2]));
+  const newBias = Float32Array.from(
+    factor,
+    (k, c) => ((bias?.[c % bias.length] ?? 0) - mean[c]) * k + beta[c],
+  );
   const axis = CHANNEL_AXIS[target.opType](target);
-  const newWeight = scaleChannels((await load(weight))!, shape, axis, factor);
+  const newWeight = scaleChannels(await load(weight), shape, axis, factor);
   const weightValue = graph.addInitializer(
     graph.freshName(`${weight.name}_folded`),
     memorySource(new Tensor('float32', shape, newWeight)),
@@ -97,7 +103,7 @@ async function fold(graph: Graph, node: Node): Promise<void> {
     memorySource(new Tensor('float32', [newBias.length], newBias)),
   );
   target.setInputs([target.inputs[0], weightValue, biasValue]);
-  const [before, after] = [node.inputs[0]!, node.outputs[0]!];
+  const after = outputOf(node);
   const { name: publicName } = after;
   graph.replaceAllUses(after, before);
   graph.removeNode(node);

@@ -9,7 +9,10 @@ import type { Value } from '../graph/value.ts';
 
 export type ElementTypes = ReadonlyMap<Value, ElementType>;
 
-type Rule = (node: Node, typeOf: (value: Value | undefined) => ElementType | undefined) => ElementType | undefined;
+type Rule = (
+  node: Node,
+  typeOf: (value: Value | undefined) => ElementType | undefined,
+) => ElementType | undefined;
 
 /** TensorProto.DataType numbers that Cast is written with (onnx.proto). */
 const CAST_TARGETS: Readonly<Record<number, ElementType>> = {

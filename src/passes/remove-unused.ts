@@ -21,7 +21,7 @@ export function removeUnusedInPlace(model: Model): boolean {
     graph.removeNode(node);
     modified = true;
   }
-  for (const value of [...graph.initializers]) {
+  for (const value of Array.from(graph.initializers)) {
     if (value.isInput || !value.isUnused) continue;
     graph.removeValue(value);
     modified = true;

@@ -37,7 +37,9 @@ export async function calibrate(
   const fetch = names.filter((name) => !inputs.has(name));
   let samples = plan.samples;
   let seen = 0;
-  for await (const { feeds, results } of overlapped(batches, (batch) => runner.run(batch, { fetch, signal }))) {
+  for await (const { feeds, results } of overlapped(batches, (batch) =>
+    runner.run(batch, { fetch, signal }),
+  )) {
     signal?.throwIfAborted();
     for (const [name, observer] of observers) observer.observe(valueOf(name, feeds, results));
     samples += sampleCount(feeds);
@@ -95,7 +97,10 @@ function openObservers(plan: Plan): Map<string, Observer> {
   );
 }
 
-function closeObservers(plan: Plan, observers: ReadonlyMap<string, Observer>): Record<string, PlannedActivation> {
+function closeObservers(
+  plan: Plan,
+  observers: ReadonlyMap<string, Observer>,
+): Record<string, PlannedActivation> {
   const activations: Record<string, PlannedActivation> = {};
   for (const [name, observer] of observers) {
     activations[name] = { spec: plan.activations[name].spec, state: observer.toJSON() };

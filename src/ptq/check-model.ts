@@ -2,7 +2,8 @@
 import { GraphError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 
-const QUANTIZED_OPS = /^(QuantizeLinear|DynamicQuantizeLinear|MatMulInteger|ConvInteger|QLinear.+|QGemm|MatMulNBits)$/;
+const QUANTIZED_OPS =
+  /^(QuantizeLinear|DynamicQuantizeLinear|MatMulInteger|ConvInteger|QLinear.+|QGemm|MatMulNBits)$/;
 
 /** @throws GraphError GRAPH_NOT_QUANTIZABLE if the model holds integer arithmetic already. */
 export function checkNotQuantized(model: Model): void {

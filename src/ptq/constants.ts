@@ -10,12 +10,13 @@
 import { roundHalfEven } from '../kernels/round.ts';
 import { quantizePerChannel, quantizePerTensor } from '../quant/index.ts';
 import type { QParams } from '../quant/types.ts';
+import { constantOf } from '../passes/access.ts';
 import { toFloat32 } from '../tensor/cast.ts';
 import { allocate } from '../tensor/dtype.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { Value } from '../graph/value.ts';
 import type { CodeDType, StoredConstant } from './emit.ts';
-import { codeDType, makeObserver } from './observer-spec.ts';
+import { codeDType, isPerChannel, makeObserver } from './observer-spec.ts';
 import type { ObserverSpec } from './plan.ts';
 
 const f32 = Math.fround;
@@ -33,9 +34,9 @@ export interface BiasFit {
   readonly inputScale: number;
 }
 
-/** Loads a constant as float32. Values are constants by the caller's word. */
+/** A constant as float32. Throws GraphError if the value is computed. */
 export async function loadFloat32(value: Value): Promise<Tensor<'float32'>> {
-  return toFloat32(await value.constant!.load());
+  return toFloat32(await constantOf(value).load());
 }
 
 /** A weight as integers; `axis` is its channel axis, used if the observer works by channel. */
@@ -49,7 +50,7 @@ export async function quantizeWeight(
   const observer = makeObserver(spec, { name: value.name, chAxis: axis });
   observer.observe(weight);
   const qparams = enlarge(observer.calculateQParams(), fit);
-  return storeWeight(weight, qparams, codeDType(spec), qparams.scale.length > 1 || observer.isPerChannel ? axis : undefined);
+  return storeWeight(weight, qparams, codeDType(spec), isPerChannel(observer) ? axis : undefined);
 }
 
 function storeWeight(

@@ -10,6 +10,7 @@ import type { Value } from '../graph/value.ts';
 import { getBackend } from '../kernels/backend.ts';
 import { roundHalfEven } from '../kernels/round.ts';
 import { observerFromJSON } from '../observers/index.ts';
+import { outputOf, present } from '../passes/access.ts';
 import { removeUnusedInPlace } from '../passes/remove-unused.ts';
 import { codeRange } from '../tensor/dtype.ts';
 import {
@@ -124,8 +125,8 @@ class Converter {
   }
 
   async #quantizeOperands(node: Node, roles: readonly InputRole[]): Promise<void> {
-    // Every selected node is in the plan under its output's name.
-    const planned = this.#planned.get(node.outputs[0]!.name)!;
+    const { name } = outputOf(node);
+    const planned = present(this.#planned.get(name), `${name}: expected a planned node, got none`);
     const scales: Float32Array[] = [];
     for (const [index, role] of roles.entries()) {
       const input = node.inputs[index];
@@ -233,7 +234,7 @@ function report(plan: Plan, converter: Converter): QuantizationReport {
     mode: 'static',
     quantized: plan.nodes.map(({ node, opType }) => ({ node, opType })),
     skipped: plan.skipped,
-    activations: [...converter.activations].map(([name, grid]) => ({ name, ...grid })),
+    activations: Array.from(converter.activations, ([name, grid]) => ({ name, ...grid })),
     weights: converter.weights,
     absorbed: converter.absorbed,
     samples: plan.samples,

@@ -1,16 +1,20 @@
 /**
  * Defaults of the ONNX workflow. Activations: uint8, affine, min/max, the full range (onnxruntime's kernels on x64 and in
- * WebAssembly are fastest with unsigned activations). Weights: int8, symmetric, -127..127, one scale a channel.
+ * WebAssembly are fastest with unsigned activations). Weights: int8, symmetric, -127..127, one scale a channel. Scales and
+ * zero points by the rule of onnxruntime's quantizer, so that the same data gives the same numbers as there.
  */
 import { MinMaxObserver, PerChannelMinMaxObserver } from '../observers/index.ts';
 import { QConfig } from '../qconfig/qconfig.ts';
 import { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 
-const WEIGHT_RANGE = { dtype: 'qint8', quantMin: -127, quantMax: 127 } as const;
+const WEIGHT = { dtype: 'qint8', rule: 'onnx' } as const;
 
-const ACTIVATION = MinMaxObserver.withArgs({ dtype: 'quint8', qscheme: 'per_tensor_affine' });
-const WEIGHT_PER_CHANNEL = PerChannelMinMaxObserver.withArgs({ ...WEIGHT_RANGE, qscheme: 'per_channel_symmetric' });
-const WEIGHT_PER_TENSOR = MinMaxObserver.withArgs({ ...WEIGHT_RANGE, qscheme: 'per_tensor_symmetric' });
+const ACTIVATION = MinMaxObserver.withArgs({ dtype: 'quint8', rule: 'onnx' });
+const WEIGHT_PER_CHANNEL = PerChannelMinMaxObserver.withArgs({
+  ...WEIGHT,
+  qscheme: 'per_channel_symmetric',
+});
+const WEIGHT_PER_TENSOR = MinMaxObserver.withArgs({ ...WEIGHT, qscheme: 'per_tensor_symmetric' });
 
 export interface DefaultQConfigOptions {
   /** One scale an output channel of a weight. Default true; needs opset 13. */

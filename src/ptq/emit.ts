@@ -6,6 +6,7 @@
 import type { Graph } from '../graph/graph.ts';
 import type { Node } from '../graph/node.ts';
 import type { Value } from '../graph/value.ts';
+import { outputOf } from '../passes/access.ts';
 import type { DType } from '../tensor/dtype.ts';
 import { allocate } from '../tensor/dtype.ts';
 import { Tensor } from '../tensor/tensor.ts';
@@ -63,8 +64,7 @@ export function addPair(
     },
     { after: quantize },
   );
-  // addNode has just made the output from its name.
-  const output = dequantize.outputs[0]!;
+  const output = outputOf(dequantize);
   const filter = ({ node }: { readonly node: Node }): boolean => node !== quantize && options.readers(node);
   graph.replaceAllUses(value, output, { filter, outputs: options.outputs });
 }
@@ -94,7 +94,7 @@ export function addDequantized(graph: Graph, name: string, stored: StoredConstan
     },
     { before },
   );
-  return node.outputs[0]!;
+  return outputOf(node);
 }
 
 export function addConstant(graph: Graph, name: string, tensor: Tensor): Value {

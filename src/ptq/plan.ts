@@ -2,15 +2,12 @@
  * A plan says what will be quantized and with which observer; after calibration it holds what the observers saw. It is
  * plain data: JSON.stringify and back, so that a calibration can be kept, shown, or split over processes and merged.
  */
-import { observerFromJSON, type ObserverState } from '../observers/index.ts';
+import { observerFromJSON, type FactoryJSON, type ObserverState } from '../observers/index.ts';
 import type { SkippedNode } from '../passes/pass.ts';
 import { CalibrationError, QuantError } from '../errors.ts';
 
 /** How to make an observer: its class and the arguments that are not defaults. */
-export interface ObserverSpec {
-  readonly observer: string;
-  readonly args: Readonly<Record<string, unknown>>;
-}
+export type ObserverSpec = FactoryJSON;
 
 export interface PlannedNode {
   readonly node: string;
@@ -45,12 +42,19 @@ export interface Plan {
  */
 export function mergePlans(a: Plan, b: Plan): Plan {
   const frame = (plan: Plan): string =>
-    JSON.stringify([plan.nodes, plan.shared, Object.entries(plan.activations).map(([name, { spec }]) => [name, spec])]);
+    JSON.stringify([
+      plan.nodes,
+      plan.shared,
+      Object.entries(plan.activations).map(([name, { spec }]) => [name, spec]),
+    ]);
   if (frame(a) !== frame(b)) {
-    throw new CalibrationError('mergePlans: expected two plans of one model and configuration, got different ones', {
-      code: 'CALIBRATION_MERGE',
-      hint: 'Make both from the same prepare(model, qconfigMapping).',
-    });
+    throw new CalibrationError(
+      'mergePlans: expected two plans of one model and configuration, got different ones',
+      {
+        code: 'CALIBRATION_MERGE',
+        hint: 'Make both from the same prepare(model, qconfigMapping).',
+      },
+    );
   }
   const activations: Record<string, PlannedActivation> = {};
   for (const [name, { spec, state }] of Object.entries(a.activations)) {

@@ -5,6 +5,7 @@ import type { Value } from '../graph/value.ts';
 import { checkOpset } from '../formats/onnx/opset.ts';
 import type { QConfig } from '../qconfig/qconfig.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
+import { outputOf, present } from '../passes/access.ts';
 import { checkNotQuantized } from './check-model.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import { checkForms, observerSpec } from './observer-spec.ts';
@@ -51,12 +52,11 @@ function resolveAll(model: Model, mapping: QConfigMapping): Map<Node, QConfig> {
 
 function plannedNodes(selection: Selection, qconfigs: ReadonlyMap<Node, QConfig>): PlannedNode[] {
   return [...selection.nodes.keys()].map((node) => {
-    // Only nodes with a qconfig are selected, and each has an output: it could not have been used otherwise.
-    const qconfig = qconfigs.get(node)!;
+    const qconfig = present(qconfigs.get(node), `${node.label}: expected a QConfig, got none`);
     return {
       node: node.label,
       opType: node.opType,
-      output: node.outputs[0]!.name,
+      output: outputOf(node).name,
       activation: observerSpec(qconfig.activation),
       weight: observerSpec(qconfig.weight),
     };
@@ -69,8 +69,11 @@ function plannedActivations(
 ): Record<string, PlannedActivation> {
   const activations: Record<string, PlannedActivation> = {};
   for (const value of new Set(selection.grids.values())) {
-    const node = ownerOf(value, selection);
-    activations[value.name] = { spec: observerSpec(qconfigs.get(node)!.activation) };
+    const qconfig = present(
+      qconfigs.get(ownerOf(value, selection)),
+      `${value.name}: expected a QConfig, got none`,
+    );
+    activations[value.name] = { spec: observerSpec(qconfig.activation) };
   }
   return activations;
 }

@@ -18,6 +18,7 @@ import type { Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
 import type { Value } from '../graph/value.ts';
 import { getBackend } from '../kernels/backend.ts';
+import { inputOf, outputOf, present } from '../passes/access.ts';
 import { clean } from '../passes/clean.ts';
 import type { SkippedNode } from '../passes/pass.ts';
 import { removeUnusedInPlace } from '../passes/remove-unused.ts';
@@ -89,11 +90,14 @@ export async function quantizeDynamic(
 
 function checkDynamicOpset(model: Model): void {
   if (model.opset >= DYNAMIC_OPSET) return;
-  throw new UnsupportedError(`quantizeDynamic: expected opset ${DYNAMIC_OPSET} or newer, got ${model.opset}`, {
-    code: 'UNSUPPORTED_OPSET',
-    hint: `DynamicQuantizeLinear came with opset ${DYNAMIC_OPSET}: export the model again with a newer opset.`,
-    details: { opset: model.opset },
-  });
+  throw new UnsupportedError(
+    `quantizeDynamic: expected opset ${DYNAMIC_OPSET} or newer, got ${model.opset}`,
+    {
+      code: 'UNSUPPORTED_OPSET',
+      hint: `DynamicQuantizeLinear came with opset ${DYNAMIC_OPSET}: export the model again with a newer opset.`,
+      details: { opset: model.opset },
+    },
+  );
 }
 
 /** The three outputs of DynamicQuantizeLinear. */
@@ -117,7 +121,8 @@ class DynamicJob {
 
   async visit(node: Node, spec: ObserverSpec | undefined): Promise<void> {
     if (node.is('Constant')) return;
-    const reason = obstacle(node) ?? (spec === undefined ? 'the QConfigMapping leaves it in float' : undefined);
+    const reason =
+      obstacle(node) ?? (spec === undefined ? 'the QConfigMapping leaves it in float' : undefined);
     if (reason !== undefined || spec === undefined) {
       this.skipped.push({ node: node.label, opType: node.qualifiedOp, reason: reason ?? '' });
       return;
@@ -127,8 +132,7 @@ class DynamicJob {
   }
 
   async #replace(node: Node, spec: ObserverSpec): Promise<void> {
-    // obstacle() has made sure of both inputs and of the output.
-    const [input, weight, bias] = node.inputs as [Value, Value, Value | undefined];
+    const [input, weight, bias] = [inputOf(node, 0), inputOf(node, 1), node.inputs[2]];
     const isGemm = node.is('Gemm');
     const transposed = isGemm && node.int('transB', 0) === 1;
     const stored = await quantizeWeight(weight, spec, transposed ? 0 : 1);
@@ -142,7 +146,7 @@ class DynamicJob {
     const product = this.#product(node, quantizedInput, weight.name, transposed ? transpose(stored) : stored);
     const alpha = isGemm ? node.float('alpha', 1) : 1;
     const scales = this.#scales(node, quantizedInput.scale, weight.name, stored, alpha);
-    const name = node.outputs[0]!.name;
+    const { name } = outputOf(node);
     if (bias === undefined) {
       this.#graph.replaceNode(node, { opType: 'Mul', name: node.name, inputs: [product, scales] });
       return;
@@ -155,7 +159,9 @@ class DynamicJob {
   #input(value: Value, node: Node): QuantizedInput {
     const known = this.#inputs.get(value);
     if (known !== undefined) return known;
-    const names = ['quantized', 'scale', 'zero_point'].map((part) => this.#graph.freshName(`${value.name}_${part}`));
+    const names = ['quantized', 'scale', 'zero_point'].map((part) =>
+      this.#graph.freshName(`${value.name}_${part}`),
+    );
     const place = value.producer === undefined ? { before: this.#first(node) } : { after: value.producer };
     const made = this.#graph.addNode(
       {
@@ -179,25 +185,31 @@ class DynamicJob {
 
   #product(node: Node, input: QuantizedInput, weightName: string, stored: QuantizedWeightData): Value {
     const codes = addConstant(this.#graph, `${weightName}_quantized`, stored.codes);
-    // quantizeWeight always gives zero points; only biases have none.
-    const zeroPoint = addConstant(this.#graph, `${weightName}_zero_point`, stored.zeroPoints!);
+    const zeroPoints = present(stored.zeroPoints, `${weightName}: expected zero points, got none`);
+    const zeroPoint = addConstant(this.#graph, `${weightName}_zero_point`, zeroPoints);
     const integers = this.#before(
       node,
       'MatMulInteger',
       [input.codes, codes, input.zeroPoint, zeroPoint],
-      `${node.outputs[0]!.name}_integer`,
+      `${outputOf(node).name}_integer`,
     );
     return this.#before(node, 'Cast', [integers], `${integers.name}_float`, { to: FLOAT });
   }
 
-  #scales(node: Node, inputScale: Value, weightName: string, stored: QuantizedWeightData, alpha: number): Value {
+  #scales(
+    node: Node,
+    inputScale: Value,
+    weightName: string,
+    stored: QuantizedWeightData,
+    alpha: number,
+  ): Value {
     const data = Float32Array.from(stored.scaleData, (scale) => scale * alpha);
     const scale = addConstant(
       this.#graph,
       `${weightName}_scale`,
       new Tensor('float32', stored.scales.shape, data),
     );
-    return this.#before(node, 'Mul', [inputScale, scale], `${node.outputs[0]!.name}_scale`);
+    return this.#before(node, 'Mul', [inputScale, scale], `${outputOf(node).name}_scale`);
   }
 
   async #scaledBias(node: Node, bias: Value): Promise<Value> {
@@ -217,7 +229,7 @@ class DynamicJob {
   ): Value {
     const name = this.#graph.freshNodeName(`${node.label}_${opType}`);
     const outputs = [this.#graph.freshName(output)];
-    return this.#graph.addNode({ opType, name, inputs, outputs, attributes }, { before: node }).outputs[0]!;
+    return outputOf(this.#graph.addNode({ opType, name, inputs, outputs, attributes }, { before: node }));
   }
 }
 

@@ -130,7 +130,11 @@ class SelectionState {
       nodes: this.#nodes,
       fused,
       grids: this.#resolveGrids(),
-      skipped: [...this.#skipped].map(([node, reason]) => ({ node: node.label, opType: node.qualifiedOp, reason })),
+      skipped: [...this.#skipped].map(([node, reason]) => ({
+        node: node.label,
+        opType: node.qualifiedOp,
+        reason,
+      })),
     };
   }
 
@@ -139,7 +143,8 @@ class SelectionState {
     for (const [node, { policy }] of this.#nodes) {
       const [input] = node.inputs;
       const producer = input?.producer;
-      if (policy.kind !== 'clamp' || input === undefined || producer === undefined || !isOnlyReader(node)) continue;
+      if (policy.kind !== 'clamp' || input === undefined || producer === undefined || !isOnlyReader(node))
+        continue;
       const before = this.#nodes.get(producer);
       // Behind a clamp that is fused itself there is no output grid of an op to saturate.
       if (before === undefined || before.plan.output === 'shared' || before.policy.kind === 'clamp') continue;
