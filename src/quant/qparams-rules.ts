@@ -47,8 +47,8 @@ export interface ScaleAndZeroPoint {
 
 type Choose = (range: RangeOnCodes) => ScaleAndZeroPoint;
 
-/** b - a as a float32; where that overflows the exact difference, so that a scale stays finite. */
-function distance(a: number, b: number): number {
+/** b - a as a float32; where that overflows, in float64, so that a scale stays finite (torch: infinite). */
+export function distance(a: number, b: number): number {
   const difference = f32(b - a);
   return Number.isFinite(difference) ? difference : b - a;
 }

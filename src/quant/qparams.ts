@@ -12,10 +12,11 @@ import {
   type SymmetricRule,
 } from './qparams-rules.ts';
 import { qschemeInfo } from './qscheme.ts';
-import type { QuantRangeOptions } from './quant-range.ts';
+import type { QuantRange, QuantRangeOptions } from './quant-range.ts';
 import type { QParams, QScheme } from './types.ts';
 
 export type { QParamsRule, ScaleAndZeroPoint, SymmetricRule } from './qparams-rules.ts';
+export type { QuantRange, QuantRangeOptions } from './quant-range.ts';
 
 /** Smallest scale by default: float32's machine epsilon, 2^-23. */
 export const DEFAULT_EPS: number = 2 ** -23;
@@ -80,18 +81,30 @@ export function calculateQParams(
   return { scale, zeroPoint };
 }
 
+/** The codes that `options` leave under their rule. Throws as {@link quantRange}. */
+export function resolveQuantRange(options: QParamsOptions): QuantRange {
+  const { dtype = 'quint8', qscheme = 'per_tensor_affine', rule = 'torch' } = options;
+  if (!Object.hasOwn(QPARAMS_RULES, rule)) {
+    throw new TypeError(
+      `rule: expected one of ${Object.keys(QPARAMS_RULES).join(', ')}, got ${String(rule)}`,
+    );
+  }
+  return QPARAMS_RULES[rule].range(dtype, options, qschemeInfo(qscheme).mapping === 'symmetric');
+}
+
 function choose(options: QParamsOptions, min: number, max: number, where: string): ScaleAndZeroPoint {
-  const { dtype = 'quint8', qscheme = 'per_tensor_affine', eps = DEFAULT_EPS, rule = 'torch' } = options;
+  const { qscheme = 'per_tensor_affine', eps = DEFAULT_EPS, rule = 'torch' } = options;
   const { mapping } = qschemeInfo(qscheme);
+  const range = resolveQuantRange(options);
   checkMinMax(min, max, where);
   if (!(eps > 0)) throw new RangeError(`eps: expected a number above 0, got ${eps}`);
-  if (!Object.hasOwn(QPARAMS_RULES, rule) || (mapping === 'float' && !QPARAMS_RULES[rule].floatZeroPoint)) {
-    throw new TypeError(`rule: expected one that knows ${qscheme}, got ${rule}`);
+  if (mapping === 'float' && !QPARAMS_RULES[rule].floatZeroPoint) {
+    throw new TypeError(`rule: expected 'torch' for ${qscheme}, got '${rule}'`);
   }
   return QPARAMS_RULES[rule].choose({
     min: Math.fround(min),
     max: Math.fround(max),
-    ...QPARAMS_RULES[rule].range(dtype, options, mapping === 'symmetric'),
+    ...range,
     mapping,
     symmetric: options.symmetric ?? 'full-range',
     eps,

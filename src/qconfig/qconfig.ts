@@ -1,0 +1,98 @@
+/** Which observer a layer's activations get, and which its weights. */
+import { type FactoryJSON, sameFactory } from '../observers/factory.ts';
+import { factoryFromJSON, toFactory } from '../observers/from-json.ts';
+import type { Observer } from '../observers/observer.ts';
+import { sourceText } from '../observers/source-text.ts';
+import { recordField } from '../observers/state.ts';
+
+const INSPECT = Symbol.for('nodejs.util.inspect.custom');
+
+/** What makes an observer (or a fake-quantize) each time it is called: `X.withArgs({...})`. */
+export interface ObserverFactory {
+  (): Observer;
+  /** Name of the class. */
+  readonly type: string;
+  /** Options that differ from the defaults. */
+  readonly args: object;
+  toJSON(): FactoryJSON;
+  toString(): string;
+}
+
+/** A class with no options that it needs: `MinMaxObserver` stands for `MinMaxObserver.withArgs({})`. */
+export type ObserverClass = new () => Observer;
+
+/** The two fields of a {@link QConfig}. */
+export interface QConfigFields {
+  readonly activation: ObserverFactory | ObserverClass;
+  readonly weight: ObserverFactory | ObserverClass;
+}
+
+/** A saved {@link QConfig}. */
+export interface QConfigJSON {
+  readonly activation: FactoryJSON;
+  readonly weight: FactoryJSON;
+}
+
+/**
+ * How a layer is quantized: a factory for its activations' observers and one for its weights'. torch `QConfig`.
+ * Factories, not observers, because every tensor needs an observer of its own.
+ *
+ * @throws TypeError for an observer that is already made, or anything else that makes none
+ * @example
+ * new QConfig({
+ *   activation: MovingAverageMinMaxObserver.withArgs({ qscheme: 'per_tensor_affine' }),
+ *   weight: PerChannelMinMaxObserver.withArgs({ dtype: 'qint8', qscheme: 'per_channel_symmetric' }),
+ * })
+ */
+export class QConfig {
+  readonly activation: ObserverFactory;
+  readonly weight: ObserverFactory;
+
+  constructor({ activation, weight }: QConfigFields) {
+    this.activation = checkedFactory(activation, 'activation');
+    this.weight = checkedFactory(weight, 'weight');
+  }
+
+  /** A QConfig from what `toJSON` gave. Throws FormatError STATE_INVALID for anything else. */
+  static fromJSON(json: unknown): QConfig {
+    const fields = recordField({ qconfig: json }, 'qconfig');
+    return new QConfig({
+      activation: factoryFromJSON(fields.activation),
+      weight: factoryFromJSON(fields.weight),
+    });
+  }
+
+  toJSON(): QConfigJSON {
+    return { activation: this.activation.toJSON(), weight: this.weight.toJSON() };
+  }
+
+  /** TypeScript that makes an equal one. */
+  toString(): string {
+    const { activation, weight } = this;
+    return `new QConfig(${sourceText({ activation, weight })})`;
+  }
+
+  [INSPECT](): string {
+    return this.toString();
+  }
+}
+
+function checkedFactory(value: unknown, field: string): ObserverFactory {
+  const factory = toFactory(value);
+  if (factory === undefined) {
+    const got =
+      typeof value === 'object' && value !== null
+        ? `an instance of ${value.constructor?.name}`
+        : String(value);
+    throw new TypeError(
+      `QConfig: expected a class or a factory as ${field}, got ${got}; write X.withArgs({...}) instead of new X({...})`,
+    );
+  }
+  return factory;
+}
+
+/** True if two configurations make equal observers; undefined (not quantized) equals only itself. torch `qconfig_equals`. */
+export function qconfigEquals(a: QConfig | undefined, b: QConfig | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return sameFactory(a.activation, b.activation) && sameFactory(a.weight, b.weight);
+}
