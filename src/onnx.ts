@@ -17,3 +17,17 @@ export { Value } from './graph/value.ts';
 export type { Use } from './graph/value.ts';
 export { formatType, tensorType } from './graph/value-type.ts';
 export type { Dim, TensorType, ValueType } from './graph/value-type.ts';
+export { checkOpset, NEWEST_IR_VERSION, NEWEST_OPSET } from './graph/opset.ts';
+export { readModel } from './formats/onnx/read-model.ts';
+export type { ReadModelOptions } from './formats/onnx/read-model.ts';
+export type { ExternalFiles } from './formats/onnx/external-data.ts';
+export { writeModel } from './formats/onnx/write-model.ts';
+export type {
+  ExternalDataOptions,
+  WriteModelOptions,
+  WriteProgress,
+  WrittenFile,
+} from './formats/onnx/write-model.ts';
+export { directorySink, MemorySink } from './formats/sink.ts';
+export type { Sink, SinkLike } from './formats/sink.ts';
+export type { Source, SourceLike } from './formats/source.ts';

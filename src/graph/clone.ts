@@ -49,7 +49,6 @@ function declareValues(graph: Graph, copy: Graph, copies: Copies): void {
 function noteCopy(value: Value | undefined, copy: Value | undefined, copies: Copies): void {
   if (value === undefined || copy === undefined) return;
   copy.type = value.type;
-  copy.origin = value.origin;
   copies.set(value, copy);
 }
 

@@ -171,24 +171,33 @@ export class Graph {
     return value;
   }
 
-  /** A new node, connected. Throws GraphError if an output's name is taken or an input cannot be seen. */
+  /** A new node, connected. Throws GraphError, and adds nothing, if an output's name is taken or an input unseen. */
   addNode(init: NodeInit, place: Place = {}): Node {
+    this.#checkOutputs(init.outputs);
     const node = new Node(this, init.opType, init);
-    if (node.name !== '') this.nodeNames.add(node.name);
-    this.nodes.insert(node, place.before ?? (place.after === undefined ? undefined : place.after.next));
     node.setInputs(init.inputs ?? []);
-    node.setOutputs(init.outputs.map((output) => this.#outputValue(output)));
+    node.setOutputs(
+      init.outputs.map((output) => (typeof output === 'string' ? this.#define(output) : output)),
+    );
     for (const [name, value] of Object.entries(init.attributes ?? {})) node.setAttribute(name, value);
+    if (node.name !== '') this.nodeNames.add(node.name);
+    this.nodes.insert(node, place.before ?? place.after?.next);
     return node;
   }
 
-  #outputValue(output: string | Value | undefined): Value | undefined {
-    if (output === undefined) return undefined;
-    if (typeof output === 'string') return this.#define(output);
-    if (output.graph !== this || output.producer !== undefined || output.isInput || output.isInitializer) {
-      throw duplicateError(output.name);
+  #checkOutputs(outputs: NodeInit['outputs']): void {
+    const names = new Set<string>();
+    for (const output of outputs) {
+      if (output === undefined) continue;
+      const name = typeof output === 'string' ? output : output.name;
+      const free = typeof output === 'string' ? !this.#values.has(name) : this.#isOrphan(output);
+      if (!free || names.has(name)) throw duplicateError(name);
+      names.add(name);
     }
-    return output;
+  }
+
+  #isOrphan(value: Value): boolean {
+    return value.graph === this && value.producer === undefined && !value.isInput && !value.isInitializer;
   }
 
   #define(name: string): Value {
@@ -273,7 +282,7 @@ export class Graph {
   replaceAllUses(old: Value, replacement: Value, options: ReplaceOptions = {}): void {
     const { filter, outputs = true } = options;
     if (old === replacement) return;
-    for (const use of [...old.uses]) {
+    for (const use of old.uses) {
       if (filter?.(use) ?? true) use.node.setInput(use.index, replacement);
     }
     if (outputs && old.isOutput) old.graph.#moveOutputs(old, replacement);

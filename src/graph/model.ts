@@ -1,7 +1,7 @@
 /** A model: the main graph, the operator sets it speaks, local functions and facts about its origin. */
 import type { Attribute } from './attribute.ts';
 import { cloneFunction, cloneGraph } from './clone.ts';
-import { Graph } from './graph.ts';
+import type { Graph } from './graph.ts';
 
 /** A local function (ONNX IR 8): a body that nodes call by `domain`, `name` and `overload`. */
 export interface ModelFunction {

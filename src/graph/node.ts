@@ -94,6 +94,7 @@ export class Node {
   /** Replaces all inputs. Throws GraphError if one cannot be seen from this node's graph. */
   setInputs(values: readonly (Value | undefined)[]): void {
     const wanted = [...values];
+    for (const value of wanted) if (value !== undefined) this.#checkScope(value);
     this.#inputs.forEach((value, index) => value?.removeUse(this.#inputUses[index]));
     this.#inputs = [];
     this.#inputUses = [];

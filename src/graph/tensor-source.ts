@@ -47,7 +47,7 @@ export function memorySource(tensor: Tensor): TensorSource {
 }
 
 function isOnnx(dtype: string): dtype is ElementType {
-  return isOurs(dtype as ElementType) && !/^q/.test(dtype);
+  return isOurs(dtype as ElementType) && !dtype.startsWith('q');
 }
 
 /** The bytes behind a typed array, not copied. Every runtime that we support is little-endian, as ONNX is. */

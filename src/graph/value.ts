@@ -30,8 +30,6 @@ export class Value {
   producer: Node | undefined;
   initializer: TensorSource | undefined;
   sparseInitializer: SparseTensor | undefined;
-  /** What the format layer keeps to write the value as it was read; copied by clones, opaque here. */
-  origin: unknown;
   isInput = false;
   readonly #uses = new Set<Use>();
   readonly #outputOf = new Set<Graph>();

@@ -1,0 +1,214 @@
+/**
+ * Reads messages by schema from random access. Small messages are decoded from one read; of large ones only the heads
+ * of the fields are read, so that a tensor's bytes are located and stay where they are. Everything that is not in the
+ * schema is kept (small) or located (large), so that a writer can put it back.
+ */
+import { FormatError, type ErrorCode } from '../../errors.ts';
+import type { Source } from '../source.ts';
+import { Cursor, WireError } from './cursor.ts';
+import { MAX_DEPTH, MAX_FIELDS, MAX_HELD_BYTES, MAX_MESSAGES, SMALL } from './limits.ts';
+import { RecordBuilder } from './record-builder.ts';
+import { LENGTH, type FieldSpec, type Schema, type Span, type WireRecord } from './schema.ts';
+
+/** Reads `source` as one message. Throws FormatError with offset and field path. */
+export function readMessage<T extends WireRecord>(schema: Schema<T>, source: Source): Promise<T> {
+  return new Reader(source, schema.name).read(schema);
+}
+
+/** Decodes a message that is in memory; `base` is where its first byte lies in the file, for messages. */
+export function decodeMessage<T extends WireRecord>(schema: Schema<T>, bytes: Uint8Array, where: string): T {
+  const source: Source = {
+    size: bytes.length,
+    name: where,
+    read: (offset, length) => Promise.resolve(bytes.subarray(offset, offset + length)),
+  };
+  return new Reader(source, schema.name).decode(schema, bytes);
+}
+
+class Reader {
+  readonly #source: Source;
+  readonly #path: string[];
+  #messages = 0;
+  #fields = 0;
+  #held = 0;
+
+  constructor(source: Source, root: string) {
+    this.#source = source;
+    this.#path = [root];
+  }
+
+  async read<T extends WireRecord>(schema: Schema<T>): Promise<T> {
+    try {
+      // The builder fills in what the schema says, and the schema is tied to T.
+      return (await this.#readRange(schema, 0, this.#source.size)) as T;
+    } catch (error) {
+      throw this.#located(error);
+    }
+  }
+
+  decode<T extends WireRecord>(schema: Schema<T>, bytes: Uint8Array): T {
+    try {
+      return this.#message(schema, bytes, 0, bytes.length) as T;
+    } catch (error) {
+      throw this.#located(error);
+    }
+  }
+
+  /** A message of any length: as many whole fields as one read holds, then the next read; large fields one by one. */
+  async #readRange(schema: Schema, start: number, end: number): Promise<WireRecord> {
+    const builder = this.#begin(schema, start);
+    for (let at = start; at < end;) {
+      const bytes = await this.#source.read(at, Math.min(SMALL, end - at));
+      const cursor = new Cursor(bytes, at);
+      const done = this.#fieldsOf(cursor, builder, end);
+      at = done > 0 ? at + done : await this.#readLarge(cursor, builder, end);
+    }
+    this.#path.pop();
+    return builder.finish();
+  }
+
+  /** The message in `bytes[start..end)`. */
+  #message(schema: Schema, bytes: Uint8Array, base: number, end: number): WireRecord {
+    const builder = this.#begin(schema, base);
+    const cursor = new Cursor(bytes, base);
+    const done = this.#fieldsOf(cursor, builder, end);
+    if (base + done !== end) throw this.#cutShort(cursor, end);
+    this.#path.pop();
+    return builder.finish();
+  }
+
+  #begin(schema: Schema, offset: number): RecordBuilder {
+    if (this.#path.length > MAX_DEPTH) throw this.#limit(`at most ${MAX_DEPTH} nested messages`, offset);
+    if (++this.#messages > MAX_MESSAGES) throw this.#limit(`at most ${MAX_MESSAGES} messages`, offset);
+    this.#path.push('');
+    return new RecordBuilder(schema, this.#source);
+  }
+
+  /** Adds the fields that lie wholly in the cursor's bytes and gives the number of bytes that they take. */
+  #fieldsOf(cursor: Cursor, builder: RecordBuilder, messageEnd: number): number {
+    const available = cursor.bytes.length;
+    for (;;) {
+      const done = cursor.end;
+      if (done >= available) return done;
+      if (!cursor.next()) return this.#notWhole(cursor, messageEnd, done);
+      if (cursor.base + cursor.end > messageEnd) throw this.#cutShort(cursor, messageEnd);
+      if (cursor.end > available) return done;
+      this.#add(cursor, builder);
+    }
+  }
+
+  #notWhole(cursor: Cursor, messageEnd: number, done: number): number {
+    const isLast = cursor.base + cursor.bytes.length >= messageEnd;
+    if (isLast || done === 0) throw this.#cutShort(cursor, messageEnd);
+    cursor.end = done;
+    return done;
+  }
+
+  #add(cursor: Cursor, builder: RecordBuilder): void {
+    if (++this.#fields > MAX_FIELDS) {
+      throw this.#limit(`at most ${MAX_FIELDS} fields`, cursor.base + cursor.start);
+    }
+    const spec = builder.schema.fields[cursor.number];
+    if (spec === undefined) {
+      this.#hold(cursor.end - cursor.start, cursor.base + cursor.start);
+      builder.addRest(cursor.number, cursor.bytes.slice(cursor.start, cursor.end));
+    } else {
+      this.#addKnown(cursor, builder, spec);
+    }
+  }
+
+  #addKnown(cursor: Cursor, builder: RecordBuilder, spec: FieldSpec): void {
+    this.#path[this.#path.length - 1] = builder.label(spec);
+    if (spec.type === 'message') {
+      if (cursor.wire !== LENGTH) throw builder.wireError(cursor);
+      const bytes = cursor.bytes.subarray(cursor.body, cursor.end);
+      const offset = cursor.base + cursor.body;
+      builder.addMessage(cursor, this.#message(nested(spec), bytes, offset, offset + bytes.length), spec);
+    } else {
+      this.#countValues(cursor, spec);
+      builder.addScalar(cursor, spec);
+    }
+    this.#path[this.#path.length - 1] = '';
+  }
+
+  #countValues(cursor: Cursor, spec: FieldSpec): void {
+    if (spec.type === 'span' || spec.type === 'spans') return;
+    const length = cursor.end - cursor.body;
+    this.#hold(length, cursor.base + cursor.start);
+    // A packed field of n bytes holds up to n integers.
+    if (spec.repeated === true && cursor.wire === LENGTH && spec.type !== 'string' && spec.type !== 'bytes') {
+      this.#fields += length;
+    }
+  }
+
+  /** The field at the cursor is longer than one read. Gives where the next one begins. */
+  async #readLarge(cursor: Cursor, builder: RecordBuilder, messageEnd: number): Promise<number> {
+    const { base, number } = cursor;
+    const next = base + cursor.end;
+    if (cursor.wire !== LENGTH) throw new WireError('expected a field with a length', base + cursor.start);
+    const body = base + cursor.body;
+    const spec = builder.schema.fields[number];
+    const span = (offset: number): Span => ({ source: this.#source, offset, length: next - offset });
+    if (spec === undefined) {
+      builder.addRest(number, { ...span(base + cursor.start), verbatim: true });
+    } else if (spec.type === 'message') {
+      this.#path[this.#path.length - 1] = builder.label(spec);
+      builder.addMessage(cursor, await this.#readRange(nested(spec), body, next), spec);
+    } else if (spec.type === 'span' || spec.type === 'spans') {
+      builder.addScalar(cursor, spec);
+    } else {
+      this.#path[this.#path.length - 1] = builder.label(spec);
+      await this.#readLong(cursor, builder, messageEnd);
+    }
+    this.#path[this.#path.length - 1] = '';
+    return next;
+  }
+
+  /** A long string or packed list: read as a whole, within the limit of what is held. */
+  async #readLong(cursor: Cursor, builder: RecordBuilder, messageEnd: number): Promise<void> {
+    const start = cursor.base + cursor.start;
+    const length = cursor.end - cursor.start;
+    if (this.#held + length > MAX_HELD_BYTES) this.#hold(length, start);
+    const whole = new Cursor(await this.#source.read(start, length), start);
+    this.#fieldsOf(whole, builder, messageEnd);
+  }
+
+  #hold(length: number, offset: number): void {
+    this.#held += length;
+    if (this.#held > MAX_HELD_BYTES || this.#fields > MAX_FIELDS) {
+      throw this.#limit(`at most ${MAX_HELD_BYTES} bytes besides tensors`, offset);
+    }
+  }
+
+  #limit(expected: string, offset: number): FormatError {
+    return this.#error('FORMAT_LIMIT', `expected ${expected}, got more`, offset);
+  }
+
+  /** A field goes past the end: of the file if we are at the top, of the message around it otherwise. */
+  #cutShort(cursor: Cursor, end: number): FormatError {
+    const offset = cursor.base + cursor.start;
+    if (end === this.#source.size) {
+      return this.#error(
+        'FORMAT_TRUNCATED',
+        `expected a whole field, got the end of the file at ${end}`,
+        offset,
+      );
+    }
+    return this.#error('FORMAT_INVALID', `expected a field that ends by ${end}, got a longer one`, offset);
+  }
+
+  #located(error: unknown): unknown {
+    return error instanceof WireError ? this.#error('FORMAT_INVALID', error.message, error.offset) : error;
+  }
+
+  #error(code: ErrorCode, message: string, offset: number): FormatError {
+    const field = this.#path.filter((part) => part !== '').join('.');
+    const where = `${this.#source.name ?? 'source'}: ${field} at offset ${offset}`;
+    return new FormatError(`${where}: ${message}`, { code, details: { offset, field } });
+  }
+}
+
+function nested(spec: FieldSpec): Schema {
+  if (spec.of === undefined) throw new TypeError(`schema: expected a schema for message field ${spec.key}`);
+  return spec.of();
+}
