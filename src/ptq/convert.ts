@@ -20,8 +20,9 @@ import {
   type BiasFit,
   type QuantizedWeightData,
 } from './constants.ts';
-import { addDequantized, addGrid, addPair, type ActivationGrid, type GridValues } from './emit.ts';
+import { Emitter, type ActivationGrid, type GridValues } from './emit.ts';
 import type { JobOptions } from './job.ts';
+import type { NameStyle } from './names.ts';
 import { codeDType } from './observer-spec.ts';
 import type { Plan, PlannedNode } from './plan.ts';
 import { policyOf } from './ops/index.ts';
@@ -35,19 +36,24 @@ export interface Converted {
   readonly report: QuantizationReport;
 }
 
+export interface ConvertOptions extends JobOptions {
+  /** How the added values and nodes are named. Default 'short'. */
+  readonly names?: NameStyle;
+}
+
 /**
  * Quantizes `model`, the one the plan was prepared from, with what calibration put into the plan.
  *
  * @throws CalibrationError CALIBRATION_EMPTY if the plan holds no ranges; GraphError if it belongs to another model
  */
-export async function convert(model: Model, plan: Plan, options: JobOptions = {}): Promise<Converted> {
+export async function convert(model: Model, plan: Plan, options: ConvertOptions = {}): Promise<Converted> {
   const copy = model.clone();
   const planned = new Map(plan.nodes.map((node) => [node.output, node]));
   const selection = selectNodes(copy, (node) =>
     planned.has(node.outputs[0]?.name ?? '') ? true : 'not in the plan',
   );
   checkSelection(selection, plan);
-  const converter = new Converter(copy.graph, selection, planned, readGrids(plan));
+  const converter = new Converter(copy.graph, options.names ?? 'short', selection, planned, readGrids(plan));
   await converter.constants(options);
   converter.absorbClamps();
   converter.pairs();
@@ -84,6 +90,7 @@ function readGrids(plan: Plan): Map<string, ActivationGrid> {
 
 class Converter {
   readonly #graph: Graph;
+  readonly #emitter: Emitter;
   readonly #selection: Selection;
   readonly #planned: ReadonlyMap<string, PlannedNode>;
   readonly #grids: ReadonlyMap<string, ActivationGrid>;
@@ -95,11 +102,13 @@ class Converter {
 
   constructor(
     graph: Graph,
+    names: NameStyle,
     selection: Selection,
     planned: ReadonlyMap<string, PlannedNode>,
     grids: ReadonlyMap<string, ActivationGrid>,
   ) {
     this.#graph = graph;
+    this.#emitter = new Emitter(graph, names);
     this.#selection = selection;
     this.#planned = planned;
     this.#grids = grids;
@@ -137,14 +146,14 @@ class Converter {
         const fit = isWeight ? await this.#biasFit(node, roles, scales[0]) : undefined;
         const stored = await this.#store(input, spec, isWeight ? role.axis : undefined, fit);
         scales[index] = stored.scaleData;
-        node.setInput(index, addDequantized(this.#graph, input.name, stored, node));
+        node.setInput(index, this.#emitter.dequantized(input.name, stored, node));
       } else if (role.kind === 'activation') {
         const known = this.#gridOf.get(input);
         if (known !== undefined) scales[index] = Float32Array.of(known.grid.scale);
       } else if (role.kind === 'bias' && scales[0] !== undefined) {
         const bias = await loadFloat32(input);
         const stored = quantizeBias(bias, role.factor * scales[0][0], scales[1]);
-        node.setInput(index, addDequantized(this.#graph, input.name, stored, node));
+        node.setInput(index, this.#emitter.dequantized(input.name, stored, node));
       }
     }
   }
@@ -207,13 +216,13 @@ class Converter {
   pairs(): void {
     const shared = new Map<string, GridValues>();
     for (const [value, { root, grid }] of this.#gridOf) {
-      const values = shared.get(root) ?? addGrid(this.#graph, root, grid);
+      const values = shared.get(root) ?? this.#emitter.grid(root, grid);
       shared.set(root, values);
       const { producer } = value;
       // What computes in float may as well be read in float: only quantized readers go through the pair then.
       const fromFloat = producer === undefined || !this.#selection.nodes.has(producer);
       const readers = (node: Node): boolean => !fromFloat || this.#selection.nodes.has(node);
-      addPair(this.#graph, value, values, { readers, outputs: !fromFloat });
+      this.#emitter.pair(value, values, { readers, outputs: !fromFloat });
     }
   }
 }

@@ -1,15 +1,15 @@
 /**
- * Writes quantization into a graph as onnxruntime fuses it: QuantizeLinear and DequantizeLinear pairs behind
- * activations, integers with a DequantizeLinear for constants. Names are those of onnxruntime's quantizer
- * (`x_QuantizeLinear`, `x_scale`, `w_quantized`, ...), so that tools which look for them find them.
+ * Writes quantization into a graph as onnxruntime fuses it: QuantizeLinear and DequantizeLinear pairs behind activations,
+ * integers with a DequantizeLinear for constants. Small constants of equal content are stored once.
  */
-import type { Graph } from '../graph/graph.ts';
+import type { Graph, Place } from '../graph/graph.ts';
 import type { Node } from '../graph/node.ts';
+import { bytesOf } from '../graph/tensor-source.ts';
 import type { Value } from '../graph/value.ts';
 import { outputOf } from '../passes/access.ts';
-import type { DType } from '../tensor/dtype.ts';
-import { allocate } from '../tensor/dtype.ts';
+import { allocate, type DType } from '../tensor/dtype.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import { NAMERS, type NamedPart, type Namer, type NameStyle } from './names.ts';
 
 /** Dtypes that QuantizeLinear gives in the models that we write. */
 export type CodeDType = 'uint8' | 'int8' | 'uint16' | 'int16' | 'uint4' | 'int4';
@@ -23,53 +23,12 @@ export interface ActivationGrid {
 
 /** The initializers of a grid, shared by all nodes that use it. */
 export interface GridValues {
+  readonly number: number;
   readonly scale: Value;
   readonly zeroPoint: Value;
 }
 
-export function addGrid(graph: Graph, name: string, grid: ActivationGrid): GridValues {
-  return {
-    scale: addConstant(graph, `${name}_scale`, scalar('float32', grid.scale)),
-    zeroPoint: addConstant(graph, `${name}_zero_point`, scalar(grid.dtype, grid.zeroPoint)),
-  };
-}
-
-/**
- * x → QuantizeLinear → DequantizeLinear → whatever read x. With `outputs`, a graph output moves behind the pair too:
- * it keeps its name, and x gets another one.
- */
-export function addPair(
-  graph: Graph,
-  value: Value,
-  grid: GridValues,
-  options: { readonly readers: (node: Node) => boolean; readonly outputs: boolean },
-): void {
-  const { name } = value;
-  const place = value.producer === undefined ? firstPlace(graph) : { after: value.producer };
-  const quantize = graph.addNode(
-    {
-      opType: 'QuantizeLinear',
-      name: graph.freshNodeName(`${name}_QuantizeLinear`),
-      inputs: [value, grid.scale, grid.zeroPoint],
-      outputs: [graph.freshName(`${name}_QuantizeLinear_Output`)],
-    },
-    place,
-  );
-  const dequantize = graph.addNode(
-    {
-      opType: 'DequantizeLinear',
-      name: graph.freshNodeName(`${name}_DequantizeLinear`),
-      inputs: [quantize.outputs[0], grid.scale, grid.zeroPoint],
-      outputs: [graph.freshName(`${name}_DequantizeLinear_Output`)],
-    },
-    { after: quantize },
-  );
-  const output = outputOf(dequantize);
-  const filter = ({ node }: { readonly node: Node }): boolean => node !== quantize && options.readers(node);
-  graph.replaceAllUses(value, output, { filter, outputs: options.outputs });
-}
-
-/** Integers of a constant; `axis` where `scales` has one a channel. Without a zero point it is 0. */
+/** Integers of a constant; `axis` where `scales` has one a channel. Without zero points they are 0. */
 export interface StoredConstant {
   readonly codes: Tensor;
   readonly scales: Tensor;
@@ -77,28 +36,111 @@ export interface StoredConstant {
   readonly axis: number | undefined;
 }
 
-/** Stores the integers and gives the value that a DequantizeLinear makes of them. */
-export function addDequantized(graph: Graph, name: string, stored: StoredConstant, before: Node): Value {
-  const inputs = [
-    addConstant(graph, `${name}_quantized`, stored.codes),
-    addConstant(graph, `${name}_scale`, stored.scales),
-    ...(stored.zeroPoints === undefined ? [] : [addConstant(graph, `${name}_zero_point`, stored.zeroPoints)]),
-  ];
-  const node = graph.addNode(
-    {
-      opType: 'DequantizeLinear',
-      name: graph.freshNodeName(`${name}_DequantizeLinear`),
-      inputs,
-      outputs: [graph.freshName(`${name}_DequantizeLinear_Output`)],
-      attributes: stored.axis === undefined ? {} : { axis: stored.axis },
-    },
-    { before },
-  );
-  return outputOf(node);
+export interface PairOptions {
+  /** Which readers of the value go through the pair. */
+  readonly readers: (node: Node) => boolean;
+  /** Whether graph outputs do: they keep their name, and the value gets another one. */
+  readonly outputs: boolean;
 }
 
-export function addConstant(graph: Graph, name: string, tensor: Tensor): Value {
-  return graph.addInitializer(graph.freshName(name), tensor);
+export interface NamedNode {
+  readonly opType: string;
+  /** The tensor that it is about. */
+  readonly of: string;
+  readonly number: number;
+  readonly inputs: readonly Value[];
+  /** One an output. */
+  readonly parts: readonly NamedPart[];
+  readonly attributes?: Readonly<Record<string, number>>;
+}
+
+/** Constants of up to this many bytes are compared with earlier ones; larger ones are hardly ever equal. */
+const SHARED_BYTES = 4096;
+
+export class Emitter {
+  readonly #graph: Graph;
+  readonly #namer: Namer;
+  readonly #constants = new Map<string, Value>();
+  #count = 0;
+
+  constructor(graph: Graph, style: NameStyle) {
+    this.#graph = graph;
+    this.#namer = NAMERS[style];
+  }
+
+  /** A number for the next tensor that is named. */
+  number(): number {
+    return ++this.#count;
+  }
+
+  /** Scale and zero point of activation `of`. */
+  grid(of: string, { scale, zeroPoint, dtype }: ActivationGrid): GridValues {
+    const number = this.number();
+    return {
+      number,
+      scale: this.constant('scale', of, number, scalar('float32', scale)),
+      zeroPoint: this.constant('zero_point', of, number, scalar(dtype, zeroPoint)),
+    };
+  }
+
+  /** x → QuantizeLinear → DequantizeLinear → whatever read x. */
+  pair(value: Value, grid: GridValues, options: PairOptions): void {
+    const { name } = value;
+    const place =
+      value.producer === undefined ? { before: [...this.#graph.nodes][0] } : { after: value.producer };
+    const number = this.number();
+    const quantize = this.#node('QuantizeLinear', name, number, [value, grid.scale, grid.zeroPoint], place);
+    const inputs = [outputOf(quantize), grid.scale, grid.zeroPoint];
+    const dequantize = this.#node('DequantizeLinear', name, number, inputs, { after: quantize });
+    const filter = ({ node }: { readonly node: Node }): boolean => node !== quantize && options.readers(node);
+    this.#graph.replaceAllUses(value, outputOf(dequantize), { filter, outputs: options.outputs });
+  }
+
+  /** Stores the integers of constant `of` and gives the value that a DequantizeLinear makes of them. */
+  dequantized(of: string, { codes, scales, zeroPoints, axis }: StoredConstant, before: Node): Value {
+    const number = this.number();
+    const inputs = [
+      this.constant('integers', of, number, codes),
+      this.constant('scale', of, number, scales),
+      ...(zeroPoints === undefined ? [] : [this.constant('zero_point', of, number, zeroPoints)]),
+    ];
+    const node = this.#node('DequantizeLinear', of, number, inputs, { before });
+    // The default axis is 1.
+    if (axis !== undefined && axis !== 1) node.setAttribute('axis', axis);
+    return outputOf(node);
+  }
+
+  /** An initializer; a small one that equals an earlier one is that one. */
+  constant(part: NamedPart, of: string, number: number, tensor: Tensor): Value {
+    const bytes = bytesOf(tensor.data);
+    const key =
+      bytes.length > SHARED_BYTES ? undefined : `${tensor.dtype}[${tensor.shape.join()}]${bytes.join()}`;
+    const known = key === undefined ? undefined : this.#constants.get(key);
+    if (known !== undefined) return known;
+    const name = this.#graph.freshName(this.#namer.value(part, of, number));
+    const value = this.#graph.addInitializer(name, tensor);
+    if (key !== undefined) this.#constants.set(key, value);
+    return value;
+  }
+
+  #node(
+    opType: 'QuantizeLinear' | 'DequantizeLinear',
+    of: string,
+    number: number,
+    inputs: readonly Value[],
+    place: Place,
+  ): Node {
+    const parts = [opType === 'QuantizeLinear' ? 'quantized' : 'dequantized'] as const;
+    return this.node({ opType, of, number, inputs, parts }, place);
+  }
+
+  /** A node whose outputs are named by their parts. */
+  node({ opType, of, number, inputs, parts, attributes = {} }: NamedNode, place: Place): Node {
+    const outputs = parts.map((part) => this.#graph.freshName(this.#namer.value(part, of, number)));
+    const base = this.#namer.node(opType, of);
+    const name = base === '' ? '' : this.#graph.freshNodeName(base);
+    return this.#graph.addNode({ opType, name, inputs, outputs, attributes }, place);
+  }
 }
 
 /** A 0-d tensor; 4-bit codes take the low half of a byte. */
@@ -106,9 +148,4 @@ export function scalar(dtype: DType, value: number): Tensor {
   const data = allocate(dtype, 1);
   data[0] = dtype === 'int4' || dtype === 'uint4' ? value & 15 : value;
   return new Tensor(dtype, [], data);
-}
-
-function firstPlace(graph: Graph): { readonly before?: Node } {
-  const [first] = graph.nodes;
-  return first === undefined ? {} : { before: first };
 }

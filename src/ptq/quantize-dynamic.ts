@@ -26,10 +26,10 @@ import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { checkNotQuantized } from './check-model.ts';
 import { loadFloat32, quantizeWeight, type QuantizedWeightData } from './constants.ts';
-import type { Converted } from './convert.ts';
+import type { Converted, ConvertOptions } from './convert.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
-import { addConstant } from './emit.ts';
-import type { JobOptions } from './job.ts';
+import { Emitter } from './emit.ts';
+import type { NamedPart, NameStyle } from './names.ts';
 import { observerSpec } from './observer-spec.ts';
 import type { ObserverSpec } from './plan.ts';
 import type { QuantizedNode, QuantizedWeight } from './report.ts';
@@ -55,7 +55,7 @@ export interface QuantizeDynamicOptions {
 export async function quantizeDynamic(
   model: Model,
   { qconfigMapping, perChannel = true }: QuantizeDynamicOptions = {},
-  options: JobOptions = {},
+  options: ConvertOptions = {},
 ): Promise<Converted> {
   checkOpset(model);
   checkNotQuantized(model);
@@ -63,7 +63,7 @@ export async function quantizeDynamic(
   const cleaned = (await clean(model)).model;
   const copy = cleaned === model ? model.clone() : cleaned;
   const mapping = qconfigMapping ?? staticQConfigMapping({ perChannel });
-  const job = new DynamicJob(copy.graph);
+  const job = new DynamicJob(copy.graph, options.names ?? 'short');
   const nodes = copy.graph.nodes.toArray();
   for (const [index, node] of nodes.entries()) {
     options.signal?.throwIfAborted();
@@ -109,26 +109,28 @@ interface QuantizedInput {
 
 class DynamicJob {
   readonly #graph: Graph;
+  readonly #emitter: Emitter;
   /** One DynamicQuantizeLinear a value, whoever reads it. */
   readonly #inputs = new Map<Value, QuantizedInput>();
   readonly quantized: QuantizedNode[] = [];
   readonly skipped: SkippedNode[] = [];
   readonly weights: QuantizedWeight[] = [];
 
-  constructor(graph: Graph) {
+  constructor(graph: Graph, names: NameStyle) {
     this.#graph = graph;
+    this.#emitter = new Emitter(graph, names);
   }
 
   async visit(node: Node, spec: ObserverSpec | undefined): Promise<void> {
     if (node.is('Constant')) return;
-    const reason =
-      obstacle(node) ?? (spec === undefined ? 'the QConfigMapping leaves it in float' : undefined);
-    if (reason !== undefined || spec === undefined) {
-      this.skipped.push({ node: node.label, opType: node.qualifiedOp, reason: reason ?? '' });
-      return;
+    const reason = obstacle(node);
+    if (reason === undefined && spec !== undefined) {
+      this.quantized.push({ node: node.label, opType: node.opType });
+      await this.#replace(node, spec);
+    } else {
+      const why = reason ?? 'the QConfigMapping leaves it in float';
+      this.skipped.push({ node: node.label, opType: node.qualifiedOp, reason: why });
     }
-    this.quantized.push({ node: node.label, opType: node.opType });
-    await this.#replace(node, spec);
   }
 
   async #replace(node: Node, spec: ObserverSpec): Promise<void> {
@@ -142,94 +144,91 @@ class DynamicJob {
       scales: stored.scaleData.length,
       elements: stored.codes.size,
     });
-    const quantizedInput = this.#input(input, node);
-    const product = this.#product(node, quantizedInput, weight.name, transposed ? transpose(stored) : stored);
+    const chain = new Chain(this.#emitter, node, this.#input(input));
     const alpha = isGemm ? node.float('alpha', 1) : 1;
-    const scales = this.#scales(node, quantizedInput.scale, weight.name, stored, alpha);
-    const { name } = outputOf(node);
+    const scaled = chain.product(weight.name, transposed ? transpose(stored) : stored, alpha);
     if (bias === undefined) {
-      this.#graph.replaceNode(node, { opType: 'Mul', name: node.name, inputs: [product, scales] });
-      return;
+      this.#graph.replaceNode(node, { opType: 'Mul', name: node.name, inputs: scaled });
+    } else {
+      const inputs = [chain.multiply(scaled), await chain.bias(bias)];
+      this.#graph.replaceNode(node, { opType: 'Add', name: node.name, inputs });
     }
-    const scaled = this.#before(node, 'Mul', [product, scales], `${name}_scaled`);
-    const addend = await this.#scaledBias(node, bias);
-    this.#graph.replaceNode(node, { opType: 'Add', name: node.name, inputs: [scaled, addend] });
   }
 
-  #input(value: Value, node: Node): QuantizedInput {
+  #input(value: Value): QuantizedInput {
     const known = this.#inputs.get(value);
     if (known !== undefined) return known;
-    const names = ['quantized', 'scale', 'zero_point'].map((part) =>
-      this.#graph.freshName(`${value.name}_${part}`),
-    );
-    const place = value.producer === undefined ? { before: this.#first(node) } : { after: value.producer };
-    const made = this.#graph.addNode(
+    const [first] = this.#graph.nodes;
+    const made = this.#emitter.node(
       {
         opType: 'DynamicQuantizeLinear',
-        name: this.#graph.freshNodeName(`${value.name}_QuantizeLinear`),
+        of: value.name,
+        number: this.#emitter.number(),
         inputs: [value],
-        outputs: names,
+        parts: ['quantized', 'scale', 'zero_point'],
       },
-      place,
+      value.producer === undefined ? { before: first } : { after: value.producer },
     );
+    // The node has just been made with three outputs.
     const [codes, scale, zeroPoint] = made.outputs as readonly Value[];
     const result = { codes, scale, zeroPoint };
     this.#inputs.set(value, result);
     return result;
   }
+}
 
-  #first(fallback: Node): Node {
-    const [first] = this.#graph.nodes;
-    return first ?? fallback;
+/** The nodes that take the place of one MatMul or Gemm; all are put before it. */
+class Chain {
+  readonly #emitter: Emitter;
+  readonly #node: Node;
+  readonly #input: QuantizedInput;
+  readonly #of: string;
+  readonly #number: number;
+
+  constructor(emitter: Emitter, node: Node, input: QuantizedInput) {
+    this.#emitter = emitter;
+    this.#node = node;
+    this.#input = input;
+    this.#of = outputOf(node).name;
+    this.#number = emitter.number();
   }
 
-  #product(node: Node, input: QuantizedInput, weightName: string, stored: QuantizedWeightData): Value {
-    const codes = addConstant(this.#graph, `${weightName}_quantized`, stored.codes);
-    const zeroPoints = present(stored.zeroPoints, `${weightName}: expected zero points, got none`);
-    const zeroPoint = addConstant(this.#graph, `${weightName}_zero_point`, zeroPoints);
-    const integers = this.#before(
-      node,
-      'MatMulInteger',
-      [input.codes, codes, input.zeroPoint, zeroPoint],
-      `${outputOf(node).name}_integer`,
-    );
-    return this.#before(node, 'Cast', [integers], `${integers.name}_float`, { to: FLOAT });
+  /** The integer product as float, and what it is to be multiplied with. */
+  product(weight: string, stored: QuantizedWeightData, alpha: number): [Value, Value] {
+    const { codes, zeroPoint, scale } = this.#input;
+    const zeroPoints = present(stored.zeroPoints, `${weight}: expected zero points, got none`);
+    const scaleData = Float32Array.from(stored.scaleData, (s) => s * alpha);
+    const constant = (part: NamedPart, value: Tensor): Value =>
+      this.#emitter.constant(part, weight, this.#number, value);
+    const weightCodes = constant('integers', stored.codes);
+    const weightZeroPoint = constant('zero_point', zeroPoints);
+    const weightScale = constant('scale', new Tensor('float32', stored.scales.shape, scaleData));
+    const integers = this.#add('MatMulInteger', 'product', [codes, weightCodes, zeroPoint, weightZeroPoint]);
+    const product = this.#add('Cast', 'float', [integers], { to: FLOAT });
+    return [product, this.#add('Mul', 'rescale', [scale, weightScale])];
   }
 
-  #scales(
-    node: Node,
-    inputScale: Value,
-    weightName: string,
-    stored: QuantizedWeightData,
-    alpha: number,
-  ): Value {
-    const data = Float32Array.from(stored.scaleData, (scale) => scale * alpha);
-    const scale = addConstant(
-      this.#graph,
-      `${weightName}_scale`,
-      new Tensor('float32', stored.scales.shape, data),
-    );
-    return this.#before(node, 'Mul', [inputScale, scale], `${outputOf(node).name}_scale`);
+  multiply(factors: readonly Value[]): Value {
+    return this.#add('Mul', 'scaled', factors);
   }
 
-  async #scaledBias(node: Node, bias: Value): Promise<Value> {
-    const beta = node.float('beta', 1);
+  /** The bias, times Gemm's beta. */
+  async bias(bias: Value): Promise<Value> {
+    const beta = this.#node.float('beta', 1);
     if (beta === 1) return bias;
     const { shape, data } = await loadFloat32(bias);
     const scaled = Float32Array.from(data as Float32Array, (value) => value * beta);
-    return addConstant(this.#graph, `${bias.name}_scaled`, new Tensor('float32', shape, scaled));
+    return this.#emitter.constant('bias', bias.name, this.#number, new Tensor('float32', shape, scaled));
   }
 
-  #before(
-    node: Node,
+  #add(
     opType: string,
+    part: NamedPart,
     inputs: readonly Value[],
-    output: string,
     attributes: Readonly<Record<string, number>> = {},
   ): Value {
-    const name = this.#graph.freshNodeName(`${node.label}_${opType}`);
-    const outputs = [this.#graph.freshName(output)];
-    return outputOf(this.#graph.addNode({ opType, name, inputs, outputs, attributes }, { before: node }));
+    const named = { opType, of: this.#of, number: this.#number, inputs, parts: [part], attributes };
+    return outputOf(this.#emitter.node(named, { before: this.#node }));
   }
 }
 

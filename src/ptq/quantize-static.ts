@@ -5,8 +5,7 @@ import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import { createRunner } from '../runners/index.ts';
 import type { ModelRunner } from '../runners/types.ts';
 import { calibrate, type Batches } from './calibrate.ts';
-import { convert, type Converted } from './convert.ts';
-import type { JobOptions } from './job.ts';
+import { convert, type Converted, type ConvertOptions } from './convert.ts';
 import { prepare } from './prepare.ts';
 
 export interface QuantizeStaticOptions {
@@ -32,7 +31,7 @@ export interface QuantizeStaticOptions {
 export async function quantizeStatic(
   model: Model,
   { batches, qconfigMapping, runner }: QuantizeStaticOptions,
-  options: JobOptions = {},
+  options: ConvertOptions = {},
 ): Promise<Converted> {
   const cleaned = (await clean(model)).model;
   const plan = prepare(cleaned, qconfigMapping);
