@@ -4,6 +4,7 @@
  */
 import { FormatError } from '../errors.ts';
 
+/** Random access to bytes. */
 export interface Source {
   readonly size: number;
   /** For messages: a file's name. */

@@ -14,6 +14,7 @@ export interface SparseTensor {
   readonly shape: readonly number[];
 }
 
+/** An attribute: its kind, and a value of that kind. */
 export type Attribute =
   | { readonly kind: 'float'; readonly value: number }
   | { readonly kind: 'int'; readonly value: bigint }
@@ -34,6 +35,7 @@ export type Attribute =
   /** No type, or one that is newer than we know; written back as it was read. */
   | { readonly kind: 'unknown'; readonly value: undefined };
 
+/** Kinds of attributes; ONNX's spelling in small letters. */
 export type AttributeKind = Attribute['kind'];
 
 const encoder = new TextEncoder();

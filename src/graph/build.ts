@@ -18,6 +18,7 @@ import { tensorType, type Dim } from './value-type.ts';
 type Inputs = readonly (Value | undefined)[];
 type Attributes = Readonly<Record<string, AttributeInput>>;
 
+/** What {@link buildModel} says about the model besides its graph. */
 export interface BuildOptions {
   readonly opset?: number;
   readonly irVersion?: number;
@@ -27,6 +28,7 @@ export interface BuildOptions {
 
 const DEFAULTS = { opset: 21, irVersion: 10 } as const;
 
+/** Adds inputs, constants, nodes and outputs to a graph. */
 export class GraphBuilder {
   readonly graph: Graph;
 
@@ -78,12 +80,14 @@ export class GraphBuilder {
   }
 }
 
+/** A graph, built by `build`. */
 export function buildGraph(build: (builder: GraphBuilder) => void, name = 'test'): Graph {
   const graph = new Graph(name);
   build(new GraphBuilder(graph));
   return graph;
 }
 
+/** A model around a graph, by default of opset 21 and IR version 10. */
 export function buildModel(build: (builder: GraphBuilder) => void, options: BuildOptions = {}): Model {
   const { opset, irVersion, opsets } = { ...DEFAULTS, ...options };
   return new Model(buildGraph(build), {

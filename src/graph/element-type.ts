@@ -26,6 +26,7 @@ export const FOREIGN_TYPES = {
 /** `unknown:N` is TensorProto.DataType N of a newer ONNX than we know. */
 export type ForeignType = keyof typeof FOREIGN_TYPES | `unknown:${number}`;
 
+/** Element type of a tensor in a model. */
 export type ElementType = OnnxDType | ForeignType;
 
 /** True if tensors of this type can be loaded as {@link DType} tensors. */

@@ -35,6 +35,7 @@ export interface Place {
   readonly after?: Node;
 }
 
+/** Which uses {@link Graph.replaceAllUses} moves. */
 export interface ReplaceOptions {
   /** Uses for which this is false stay. */
   readonly filter?: (use: Use) => boolean;
@@ -42,6 +43,7 @@ export interface ReplaceOptions {
   readonly outputs?: boolean;
 }
 
+/** A graph that can be edited; see the head of this file for what stays true. */
 export class Graph {
   name: string;
   /** The graph whose values this one can see; undefined for main graphs and function bodies. */

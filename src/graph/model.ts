@@ -18,6 +18,7 @@ export interface ModelFunction {
   origin: unknown;
 }
 
+/** A model; `graph` is its main graph. */
 export class Model {
   irVersion: number;
   /** Operator set version by domain; '' is ONNX's own. */

@@ -13,6 +13,7 @@ import type { Use, Value } from './value.ts';
 
 type AttributeOf<K extends AttributeKind> = Extract<Attribute, { kind: K }>;
 
+/** A node; made by {@link Graph.addNode}. */
 export class Node {
   /** ONNX operator, for instance `Conv`. */
   readonly opType: string;

@@ -4,6 +4,7 @@ import type { Model } from './model.ts';
 
 /** Newest versions in onnx 1.23. */
 export const NEWEST_OPSET = 28;
+/** Newest version of the file format in onnx 1.23. */
 export const NEWEST_IR_VERSION = 14;
 
 /**

@@ -4,9 +4,10 @@
  */
 import { UnsupportedError } from '../errors.ts';
 import type { TensorData } from '../tensor/dtype.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import type { Tensor } from '../tensor/tensor.ts';
 import { isOurs, type ElementType } from './element-type.ts';
 
+/** A constant, wherever its elements lie. */
 export interface TensorSource {
   readonly elementType: ElementType;
   readonly shape: readonly number[];

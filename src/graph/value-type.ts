@@ -6,6 +6,7 @@ import type { ElementType } from './element-type.ts';
 /** Size of one axis: known, named (`'batch'`), or unknown. Files can hold -1 or 0 where they mean unknown. */
 export type Dim = number | string | undefined;
 
+/** Type of a tensor. */
 export interface TensorType {
   readonly kind: 'tensor' | 'sparse_tensor';
   readonly elementType: ElementType;
@@ -13,6 +14,7 @@ export interface TensorType {
   readonly dims: readonly Dim[] | undefined;
 }
 
+/** Type of a value. */
 export type ValueType =
   | TensorType
   | { readonly kind: 'sequence' | 'optional'; readonly element: ValueType | undefined }

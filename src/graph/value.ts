@@ -19,6 +19,7 @@ export interface Use {
 /** Initializers that are also graph inputs can be overridden by the caller since this IR version. */
 const FIRST_IR_WITH_OVERRIDES = 4;
 
+/** A value; made by {@link Graph}. */
 export class Value {
   /** Changed by {@link Graph.rename} only. */
   name: string;

@@ -17,6 +17,7 @@ import {
 import { MODEL, type FunctionRecord, type ModelRecord, type OpsetRecord } from './schema.ts';
 import { notOnnx, notOnnxError, SNIFF_BYTES } from './sniff.ts';
 
+/** Options of {@link readModel}. */
 export interface ReadModelOptions {
   /** Where external data lies, for models that are not given by path, or whose data lies elsewhere. */
   readonly externalData?: ExternalFiles;

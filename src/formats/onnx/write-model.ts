@@ -20,6 +20,7 @@ import type { FunctionOrigin, ModelOrigin } from './read-model.ts';
 import { MODEL, type FunctionRecord, type ModelRecord, type OpsetRecord } from './schema.ts';
 import { keepText, writeFunctionBody, writeGraph } from './write-graph.ts';
 
+/** What goes into external data, and in files of what size. */
 export interface ExternalDataOptions {
   /** Initializers of at least this many bytes go outside. Default 1024, as onnx's own tools do. */
   readonly threshold?: number;
@@ -27,12 +28,14 @@ export interface ExternalDataOptions {
   readonly chunkSize?: number;
 }
 
+/** How far {@link writeModel} has come, in bytes. */
 export interface WriteProgress {
   /** Bytes of all files. */
   readonly done: number;
   readonly total: number;
 }
 
+/** Options of {@link writeModel}. */
 export interface WriteModelOptions {
   /** Whether existing files may be replaced. Default false. */
   readonly overwrite?: boolean;
@@ -45,6 +48,7 @@ export interface WriteModelOptions {
   readonly onProgress?: (progress: WriteProgress) => void;
 }
 
+/** A file that {@link writeModel} wrote, and its size in bytes. */
 export interface WrittenFile {
   readonly name: string;
   readonly size: number;

@@ -8,7 +8,6 @@ import {
   LENGTH,
   VARINT,
   type FieldSpec,
-  type RawField,
   type Schema,
   type Span,
   type WireRecord,
@@ -185,5 +184,3 @@ class FieldList {
 function push(pieces: (Uint8Array | Span)[], more: Pieces): void {
   for (const piece of more) pieces.push(piece);
 }
-
-export type { RawField };
