@@ -1,0 +1,122 @@
+/**
+ * Block quantization of weights, 4 or 8 bits, packed (see {@link BlockScheme} for the scale rules).
+ *
+ *   inv = f32(1 / s), 0 if that is not finite;  code(w) = clamp(round(f32(f32(w·inv) + zp)), 0, 2^bits - 1)
+ *
+ * onnxruntime's MatMulNBits quantizer computes it so, with ties away from zero; for |s| < 2^-128 it has Infinity for inv.
+ */
+import { clamp, roundHalfAway, roundHalfEven } from './round.ts';
+import type { BlockOutput, BlockScheme, Kernels } from './types.ts';
+
+const f32 = Math.fround;
+
+interface BlockParams {
+  readonly scale: number;
+  readonly zeroPoint: number;
+}
+
+const ROUND = { 'half-even': roundHalfEven, 'half-away': roundHalfAway } as const;
+
+/** 0 where 1 / scale is not a finite float32: for scale 0, and for scales so small that every weight is as good as 0. */
+function inverse(scale: number): number {
+  const inv = f32(1 / scale);
+  return Math.abs(inv) === Infinity ? 0 : inv;
+}
+
+/** The scale rules; `block` is not empty. */
+const CHOOSE: Record<BlockScheme['scale'], (block: Float32Array, scheme: BlockScheme) => BlockParams> = {
+  'signed-extreme': (block, { bits }) => {
+    let min = 0;
+    let max = 0;
+    for (const w of block) {
+      if (w < min) min = w;
+      if (w > max) max = w;
+    }
+    const extreme = max > -min ? max : min;
+    const middle = 2 ** (bits - 1);
+    return { scale: extreme === 0 ? 0 : f32(extreme / -middle), zeroPoint: middle };
+  },
+  absmax: (block, { bits }) => {
+    let largest = 0;
+    for (const w of block) largest = Math.max(largest, Math.abs(w));
+    const middle = 2 ** (bits - 1);
+    return { scale: f32(largest / (middle - 1)), zeroPoint: middle };
+  },
+  'min-max': (block, { bits, rounding }) => {
+    let min = 0;
+    let max = 0;
+    for (const w of block) {
+      if (w < min) min = w;
+      if (w > max) max = w;
+    }
+    const top = 2 ** bits - 1;
+    const scale = f32(f32(max - min) / top);
+    const zeroPoint = scale === 0 ? 0 : clamp(ROUND[rounding](f32(-min / scale)), 0, top);
+    return { scale, zeroPoint };
+  },
+};
+
+function quantizeBlocks(
+  w: Float32Array,
+  rows: number,
+  cols: number,
+  scheme: BlockScheme,
+  out: BlockOutput,
+): void {
+  const { bits, blockSize } = scheme;
+  const blocks = Math.ceil(cols / blockSize);
+  const top = 2 ** bits - 1;
+  const round = ROUND[scheme.rounding];
+  for (let row = 0; row < rows; row++) {
+    for (let b = 0; b < blocks; b++) {
+      const first = row * cols + b * blockSize;
+      const block = w.subarray(first, Math.min(first + blockSize, (row + 1) * cols));
+      const { scale, zeroPoint } = CHOOSE[scheme.scale](block, scheme);
+      const inv = inverse(scale);
+      const index = row * blocks + b;
+      out.scales[index] = scale;
+      if (out.zeroPoints !== undefined) out.zeroPoints[index] = zeroPoint;
+      for (let i = 0; i < blockSize; i++) {
+        const code =
+          i < block.length ? clamp(round(f32(f32(block[i] * inv) + zeroPoint)), 0, top) : zeroPoint;
+        storeCode(out.codes, index * blockSize + i, bits, code);
+      }
+    }
+  }
+}
+
+/** Writes code `i`; the low nibble is written first and clears the byte. */
+function storeCode(codes: Uint8Array, i: number, bits: 4 | 8, code: number): void {
+  if (bits === 8) codes[i] = code;
+  else if (i % 2 === 0) codes[i >> 1] = code;
+  else codes[i >> 1] |= code << 4;
+}
+
+function loadCode(codes: Uint8Array, i: number, bits: 4 | 8): number {
+  if (bits === 8) return codes[i];
+  return i % 2 === 0 ? codes[i >> 1] & 15 : codes[i >> 1] >> 4;
+}
+
+function dequantizeBlocks(
+  blocks: BlockOutput,
+  rows: number,
+  cols: number,
+  scheme: BlockScheme,
+  out: Float32Array,
+): void {
+  const { bits, blockSize } = scheme;
+  const perRow = Math.ceil(cols / blockSize);
+  for (let row = 0; row < rows; row++) {
+    for (let j = 0; j < cols; j++) {
+      const index = row * perRow + Math.floor(j / blockSize);
+      const zeroPoint = blocks.zeroPoints?.[index] ?? 2 ** (bits - 1);
+      const code = loadCode(blocks.codes, index * blockSize + (j % blockSize), bits);
+      out[row * cols + j] = f32((code - zeroPoint) * blocks.scales[index]);
+    }
+  }
+}
+
+export const blockKernels: Pick<Kernels, 'quantizeBlocks' | 'dequantizeBlocks'> = {
+  quantizeBlocks,
+  dequantizeBlocks,
+};

@@ -1,0 +1,218 @@
+/**
+ * x → (code - zp)·scale, and the mask of what was in range. Per element: t = steps(x), NaN replaced by the step of
+ * its code; r = t clamped to [low, high] and rounded; value = (r - offset)·scale, where low, high and offset are in
+ * the units of t: codes for the rules that add the zero point first, codes - zp (offset 0) for the others.
+ */
+import {
+  addsFirst,
+  DivideRoundAdd,
+  factorOf,
+  FusedAddRound,
+  hold,
+  MAGIC,
+  MultiplyAddRound,
+  MultiplyRoundAdd,
+  nanCode,
+  splatFor,
+  step,
+  steps,
+  stepsByColumn,
+} from './common';
+import { FACTORS, HIGHS, LOWS, NANS, SCALES, ZERO_POINTS } from './memory';
+
+/** Types that stand for `mask given?`, as in common.ts. */
+type NoMask = i8;
+type WithMask = i16;
+
+/** Rounds to an integer; never -0. */
+@inline
+function rounded(t: v128, magic: v128): v128 {
+  return f32x4.sub(f32x4.add(t, magic), magic);
+}
+
+@inline
+function clamped(t: v128, low: v128, high: v128): v128 {
+  return f32x4.pmin(f32x4.pmax(t, low), high);
+}
+
+@inline
+function withoutNan(t: v128, nan: v128): v128 {
+  return v128.bitselect(t, nan, f32x4.eq(t, t));
+}
+
+@inline
+function valueOf<R>(r: v128, zeroPoint: v128, scale: v128): v128 {
+  return f32x4.mul(addsFirst<R>() ? f32x4.sub(r, zeroPoint) : r, scale);
+}
+
+/** True where the rounded t lies in [low, high]; false for NaN. Rounding needs t bounded, one step beyond the range will do. */
+@inline
+function inside(t: v128, low: v128, high: v128, magic: v128, one: v128): v128 {
+  const r = rounded(f32x4.pmin(f32x4.add(high, one), f32x4.pmax(f32x4.sub(low, one), t)), magic);
+  return v128.and(f32x4.ge(r, low), f32x4.le(r, high));
+}
+
+/** Four mask bytes. */
+@inline
+function storeMask(mask: usize, inside: v128, ones: v128): void {
+  const words = i16x8.narrow_i32x4_s(inside, inside);
+  v128.store32_lane(mask, v128.and(i8x16.narrow_i16x8_s(words, words), ones), 0);
+}
+
+/** One value, and its mask byte where M asks for it. */
+@inline
+function fake1<R, M>(
+  dst: usize, mask: usize, t: f32, low: f32, high: f32, nan: f32, zeroPoint: f32, scale: f32,
+): void {
+  if (sizeof<M>() == sizeof<WithMask>()) {
+    const bounded = min(max(t, low - 1), high + 1);
+    const near: f32 = bounded + MAGIC - MAGIC;
+    store<u8>(mask, near >= low && near <= high ? 1 : 0);
+  }
+  const r: f32 = (t != t ? nan : min(max(t, low), high)) + MAGIC - MAGIC;
+  store<f32>(dst, (addsFirst<R>() ? r - zeroPoint : r) * scale);
+}
+
+@inline
+function lowOf<R>(bound: i32, zeroPoint: f32): f32 {
+  return <f32>bound - (addsFirst<R>() ? 0 : zeroPoint);
+}
+
+function fakeRow<R, M>(
+  src: usize, dst: usize, mask: usize, count: i32, scale: f32, zeroPoint: f32, quantMin: i32, quantMax: i32, nan: i32,
+): void {
+  const factor = factorOf<R>(scale);
+  const lowest = lowOf<R>(quantMin, zeroPoint);
+  const highest = lowOf<R>(quantMax, zeroPoint);
+  const nanAs = lowOf<R>(nanCode(nan, zeroPoint, quantMin, quantMax), zeroPoint);
+  const m = hold(splatFor<R>(factor), 0);
+  const z = hold(splatFor<R>(zeroPoint), 1);
+  const low = hold(f32x4.splat(lowest), 2);
+  const high = hold(f32x4.splat(highest), 3);
+  const magic = hold(f32x4.splat(MAGIC), 4);
+  const s = hold(f32x4.splat(scale), 5);
+  const vnan = hold(f32x4.splat(nanAs), 6);
+  const offset = hold(f32x4.splat(zeroPoint), 7);
+  const one = hold(f32x4.splat(1), 8);
+  const ones = hold(i8x16.splat(1), 9);
+  const end = src + (<usize>count << 2);
+  if (sizeof<M>() == sizeof<NoMask>()) {
+    const end8 = src + (<usize>(count & ~7) << 2);
+    for (; src < end8; src += 32, dst += 32) {
+      const a = withoutNan(steps<R>(v128.load(src), m, z), vnan);
+      const b = withoutNan(steps<R>(v128.load(src, 16), m, z), vnan);
+      v128.store(dst, valueOf<R>(rounded(clamped(a, low, high), magic), offset, s));
+      v128.store(dst, valueOf<R>(rounded(clamped(b, low, high), magic), offset, s), 16);
+    }
+  }
+  for (; src + 16 <= end; src += 16, dst += 16) {
+    const t = steps<R>(v128.load(src), m, z);
+    if (sizeof<M>() == sizeof<WithMask>()) {
+      storeMask(mask, inside(t, low, high, magic, one), ones);
+      mask += 4;
+    }
+    v128.store(dst, valueOf<R>(rounded(clamped(withoutNan(t, vnan), low, high), magic), offset, s));
+  }
+  for (; src < end; src += 4, dst += 4, mask++) {
+    const t = step<R>(load<f32>(src), factor, zeroPoint);
+    fake1<R, M>(dst, mask, t, lowest, highest, nanAs, zeroPoint, scale);
+  }
+}
+
+function fakeRows<R, M>(
+  src: usize, dst: usize, mask: usize, rows: i32, cols: i32, first: i32, params: i32,
+  quantMin: i32, quantMax: i32, nan: i32,
+): void {
+  let param = first;
+  for (let row = 0; row < rows; row++) {
+    const entry = <usize>param << 2;
+    const scale = load<f32>(SCALES + entry);
+    fakeRow<R, M>(src, dst, mask, cols, scale, load<f32>(ZERO_POINTS + entry), quantMin, quantMax, nan);
+    src += <usize>cols << 2;
+    dst += <usize>cols << 2;
+    mask += <usize>cols;
+    if (++param == params) param = 0;
+  }
+}
+
+function prepareColumns<R>(cols: i32, quantMin: i32, quantMax: i32, nan: i32): void {
+  for (let j: usize = 0; j < <usize>cols << 2; j += 4) {
+    const zeroPoint = load<f32>(ZERO_POINTS + j);
+    store<f32>(FACTORS + j, factorOf<R>(load<f32>(SCALES + j)));
+    store<f32>(LOWS + j, lowOf<R>(quantMin, zeroPoint));
+    store<f32>(HIGHS + j, lowOf<R>(quantMax, zeroPoint));
+    store<f32>(NANS + j, lowOf<R>(nanCode(nan, zeroPoint, quantMin, quantMax), zeroPoint));
+  }
+}
+
+function fakeColumns<R, M>(src: usize, dst: usize, mask: usize, rows: i32, cols: i32): void {
+  const magic = hold(f32x4.splat(MAGIC), 0);
+  const one = hold(f32x4.splat(1), 1);
+  const ones = hold(i8x16.splat(1), 2);
+  const end = <usize>cols << 2;
+  for (let row = 0; row < rows; row++) {
+    let j: usize = 0;
+    for (; j + 16 <= end; j += 16) {
+      const zeroPoint = v128.load(ZERO_POINTS + j);
+      const t = stepsByColumn<R>(v128.load(src + j), v128.load(FACTORS + j), zeroPoint);
+      const low = v128.load(LOWS + j);
+      const high = v128.load(HIGHS + j);
+      if (sizeof<M>() == sizeof<WithMask>()) storeMask(mask + (j >> 2), inside(t, low, high, magic, one), ones);
+      const r = rounded(clamped(withoutNan(t, v128.load(NANS + j)), low, high), magic);
+      v128.store(dst + j, valueOf<R>(r, zeroPoint, v128.load(SCALES + j)));
+    }
+    for (; j < end; j += 4) {
+      const zeroPoint = load<f32>(ZERO_POINTS + j);
+      const t = step<R>(load<f32>(src + j), load<f32>(FACTORS + j), zeroPoint);
+      fake1<R, M>(
+        dst + j, mask + (j >> 2), t, load<f32>(LOWS + j), load<f32>(HIGHS + j), load<f32>(NANS + j), zeroPoint,
+        load<f32>(SCALES + j),
+      );
+    }
+    src += end;
+    dst += end;
+    mask += <usize>cols;
+  }
+}
+
+function byRow<R>(
+  src: usize, dst: usize, mask: usize, rows: i32, cols: i32, first: i32, params: i32, low: i32, high: i32, nan: i32,
+): void {
+  if (mask == 0) fakeRows<R, NoMask>(src, dst, mask, rows, cols, first, params, low, high, nan);
+  else fakeRows<R, WithMask>(src, dst, mask, rows, cols, first, params, low, high, nan);
+}
+
+function byColumn<R>(src: usize, dst: usize, mask: usize, rows: i32, cols: i32): void {
+  if (mask == 0) fakeColumns<R, NoMask>(src, dst, mask, rows, cols);
+  else fakeColumns<R, WithMask>(src, dst, mask, rows, cols);
+}
+
+/**
+ * Fake-quantizes `rows` runs of `cols` values with the parameters first, first + 1, ... of `params` (wrapping around).
+ * `mask` 0: none. dst may be src. |low|, |high| and |zeroPoint| ≤ 2^20, low ≤ high.
+ */
+export function fakeQuantizeByRow(
+  rule: i32, src: usize, dst: usize, mask: usize, rows: i32, cols: i32, first: i32, params: i32,
+  low: i32, high: i32, nan: i32,
+): void {
+  if (rule == 0) byRow<MultiplyRoundAdd>(src, dst, mask, rows, cols, first, params, low, high, nan);
+  else if (rule == 1) byRow<DivideRoundAdd>(src, dst, mask, rows, cols, first, params, low, high, nan);
+  else if (rule == 2) byRow<MultiplyAddRound>(src, dst, mask, rows, cols, first, params, low, high, nan);
+  else byRow<FusedAddRound>(src, dst, mask, rows, cols, first, params, low, high, nan);
+}
+
+/** Makes the tables of {@link fakeQuantizeByColumn} from the first `cols` ≤ MAX_PARAMS scales and zero points. */
+export function prepareFakeQuantize(rule: i32, cols: i32, low: i32, high: i32, nan: i32): void {
+  if (rule == 0) prepareColumns<MultiplyRoundAdd>(cols, low, high, nan);
+  else if (rule == 1) prepareColumns<DivideRoundAdd>(cols, low, high, nan);
+  else if (rule == 2) prepareColumns<MultiplyAddRound>(cols, low, high, nan);
+  else prepareColumns<FusedAddRound>(cols, low, high, nan);
+}
+
+/** The same with one parameter a column. */
+export function fakeQuantizeByColumn(rule: i32, src: usize, dst: usize, mask: usize, rows: i32, cols: i32): void {
+  if (rule == 0) byColumn<MultiplyRoundAdd>(src, dst, mask, rows, cols);
+  else if (rule == 1) byColumn<DivideRoundAdd>(src, dst, mask, rows, cols);
+  else if (rule == 2) byColumn<MultiplyAddRound>(src, dst, mask, rows, cols);
+  else byColumn<FusedAddRound>(src, dst, mask, rows, cols);
+}
