@@ -2,3 +2,5 @@
 export * from './tensor/index.ts';
 export { getBackend, initKernels, setBackend, type BackendName } from './kernels/backend.ts';
 export * from './quant/index.ts';
+export * from './observers/index.ts';
+export * from './qconfig/index.ts';

@@ -10,15 +10,12 @@ import { QuantizedTensor, type DequantizeOptions } from './quantized-tensor.ts';
  * @throws TypeError or RangeError if `options.out` does not fit; it is for quantized tensors only.
  */
 export function dequantize(q: QuantizedTensor | TensorLike, options?: DequantizeOptions): Tensor<'float32'>;
-export function dequantize(
-  list: readonly (QuantizedTensor | TensorLike)[],
-  options?: Omit<DequantizeOptions, 'out'>,
-): Tensor<'float32'>[];
+export function dequantize(list: readonly (QuantizedTensor | TensorLike)[]): Tensor<'float32'>[];
 export function dequantize(
   q: QuantizedTensor | TensorLike | readonly (QuantizedTensor | TensorLike)[],
   options: DequantizeOptions = {},
 ): Tensor<'float32'> | Tensor<'float32'>[] {
-  if (isList(q)) return q.map((item) => dequantize(item, { ...options, out: undefined }));
+  if (isList(q)) return q.map((item) => dequantize(item));
   return q instanceof QuantizedTensor ? q.dequantize(options) : toFloat32(q);
 }
 

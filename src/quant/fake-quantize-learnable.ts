@@ -1,7 +1,7 @@
 /**
  * Fake-quantize whose scale and zero point are trained (LSQ, Esser et al. 2020, and its affine form LSQ+). Forward: the
  * zero point is rounded half to even and clamped to z, then as fake-quantize. Backward, with q the code before clamping,
- * y the forward value and g the gradient factor, float32 at each step:
+ * y = (q - z)·scale and g the gradient factor, float32 at each step (y - x is rounded once, as torch's fused operation does):
  *
  *   inside   dX = dY   dScale = dY·(y - x)·(1/scale)·g    dZeroPoint = 0
  *   below    dX = 0    dScale = dY·(quantMin - z)·g       dZeroPoint = -dY·scale·g
@@ -203,13 +203,13 @@ function sums(
     const zeroPoint = grid.zeroPoints[param];
     const inv = f32(1 / scale);
     const code = addFirst ? roundHalfEven(f32(x * inv + zeroPoint)) : roundHalfEven(f32(x * inv)) + zeroPoint;
-    if (code >= quantMin && code <= quantMax) {
-      const y = f32((code - zeroPoint) * scale);
-      dX[i] = dy;
-      dScale[param] += f32(f32(f32(dy * f32(y - x)) * inv) * factor);
+    const inside = code >= quantMin && code <= quantMax;
+    dX[i] = dy * Number(inside);
+    if (inside) {
+      const error = f32((code - zeroPoint) * scale - x);
+      dScale[param] += f32(f32(f32(dy * error) * inv) * factor);
     } else {
       const end = code > quantMax ? quantMax : quantMin;
-      dX[i] = dy * 0;
       dScale[param] += f32(f32(dy * (end - zeroPoint)) * factor);
       dZeroPoint[param] += f32(f32(-dy * scale) * factor);
     }

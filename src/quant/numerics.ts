@@ -14,8 +14,9 @@ export interface Operation {
   readonly zeroPoints: 'integer' | 'float';
 }
 
-/** Above this a float does not fit an int64; the conversion of x86 then gives the smallest integer. */
+/** From here on a float does not fit an integer; the conversion of x86 then gives the smallest one. */
 const INT64_OVERFLOW = 2 ** 63;
+const INT32_OVERFLOW = 2 ** 31;
 
 /** PyTorch's documented formula. */
 const DOCUMENTED: CodeRule = { rounding: 'multiply-round-add', nan: 'zero-point', wrapAt: Infinity };
@@ -30,7 +31,7 @@ const TORCH_SUB_BYTE: CodeRule = { rounding: 'multiply-round-add', nan: 'quant-m
 const TORCH_FLOAT: CodeRule = { rounding: 'multiply-add-round', nan: 'zero', wrapAt: INT64_OVERFLOW };
 /** quantized_decomposed: NaN goes through an integer conversion. */
 const TORCH_PLAIN: CodeRule = { rounding: 'multiply-round-add', nan: 'zero', wrapAt: Infinity };
-const TORCH_PLAIN_32: CodeRule = { ...TORCH_PLAIN, nan: 'quant-min' };
+const TORCH_PLAIN_32: CodeRule = { ...TORCH_PLAIN, nan: 'quant-min', wrapAt: INT32_OVERFLOW };
 
 /**
  * torch 2.13's quantize ops by dtype, integer zero points: `quantize_per_tensor` and `quantize_per_channel` for its own
@@ -97,12 +98,7 @@ export function codeRule(numerics: Numerics, op: Operation, where: string): Code
   }
 }
 
-/**
- * True where values are `f32(f64(code - zeroPoint)·scale)` even for float32 scales: torch 2.13 keeps the scales of
- * integer per-channel tensors as float64, which shows beyond 2^24 (qint32), and takes float zero points of
- * fake_quantize in double.
- */
+/** True where the product with the scale is taken in double: torch 2.13's fake_quantize with float zero points. */
 export function productInDouble(numerics: Numerics, op: Operation): boolean {
-  if (numerics !== 'torch-2.13' || op.granularity !== 'per_channel') return false;
-  return (op.kind === 'fake-quantize') === (op.zeroPoints === 'float');
+  return numerics === 'torch-2.13' && op.kind === 'fake-quantize' && op.zeroPoints === 'float';
 }

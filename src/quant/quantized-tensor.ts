@@ -18,9 +18,8 @@ import { checkShape, elementCount, normalizeAxis } from '../tensor/shape.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { formatQuantizedTensor, quantizedHtml } from './format.ts';
 import { paramsOf, pieceOf, planLayout } from './layout.ts';
-import { productInDouble } from './numerics.ts';
 import { outArray, type Out } from './out.ts';
-import type { Granularity, Numerics, TensorQScheme } from './types.ts';
+import type { Granularity, TensorQScheme } from './types.ts';
 
 /** Parts of a quantized tensor. The tensor takes the arrays over, it does not copy them. */
 export interface QuantizedTensorInit<D extends QuantDType> {
@@ -36,8 +35,7 @@ export interface QuantizedTensorInit<D extends QuantDType> {
 }
 
 export interface DequantizeOptions {
-  /** `torch-2.13` multiplies per-channel tensors in double, which shows in qint32 codes beyond 2^24 only. */
-  readonly numerics?: Numerics;
+  /** Where the values go. */
   readonly out?: Out<'float32'>;
 }
 
@@ -146,19 +144,18 @@ export class QuantizedTensor<D extends QuantDType = QuantDType> {
   }
 
   /**
-   * f32(f32(code - zeroPoint) · scale); float64 scales multiply in double. NaN cannot occur unless a scale is not
-   * finite (`torch-2.13`); code = zeroPoint gives 0; empty gives empty. torch: `dequantize`.
+   * f32(f32(code - zeroPoint) · scale), with float64 scales f32(f64(code - zeroPoint) · scale), whatever the numerics.
+   * code = zeroPoint gives 0, empty gives empty, and NaN occurs only with scales that are not finite (`torch-2.13`).
+   * torch: `dequantize`.
    */
   dequantize(options: DequantizeOptions = {}): Tensor<'float32'> {
     const out = outArray(options.out, 'float32', this.size, 'dequantize');
     const codes = this.unpackedCodes();
-    const grid = this.#grid(options.numerics ?? 'default');
+    const [quantMin, quantMax] = codeRange(this.dtype);
     for (const piece of planLayout(this.shape, this.granularity, 'dequantize').pieces) {
-      const part = {
-        ...grid,
-        scales: paramsOf(grid.scales, piece),
-        zeroPoints: paramsOf(grid.zeroPoints, piece),
-      };
+      const scales = paramsOf(this.scales, piece);
+      const zeroPoints = paramsOf(this.zeroPoints, piece);
+      const part: Grid = { scales, zeroPoints, quantMin, quantMax };
       kernels().dequantize(pieceOf(codes, piece), pieceOf(out, piece), part, piece.layout);
     }
     return new Tensor('float32', this.shape, out);
@@ -191,16 +188,6 @@ export class QuantizedTensor<D extends QuantDType = QuantDType> {
   /** Shown as a table by notebook kernels. */
   [JUPYTER](): Record<string, string> {
     return { 'text/plain': this.toString(), 'text/html': quantizedHtml(this) };
-  }
-
-  #grid(numerics: Numerics): Grid {
-    const { granularity, dtype } = this;
-    const zeroPoints = this.zeroPoints instanceof Float32Array ? 'float' : 'integer';
-    const operation = { kind: 'quantize', granularity: granularity.kind, dtype, zeroPoints } as const;
-    const inDouble = productInDouble(numerics, operation);
-    const [quantMin, quantMax] = codeRange(dtype);
-    const scales = inDouble ? Float64Array.from(this.scales) : this.scales;
-    return { scales, zeroPoints: this.zeroPoints, quantMin, quantMax };
   }
 
   #checkPerTensor(property: string): void {

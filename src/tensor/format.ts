@@ -46,7 +46,7 @@ export interface Printable {
 
 const PREFIX = 'tensor(';
 /** Dtypes that go without saying. */
-const UNNAMED: readonly DType[] = ['float32', 'int64', 'bool'];
+const UNNAMED: ReadonlySet<DType> = new Set<DType>(['float32', 'int64', 'bool']);
 
 /**
  * `tensor([...])` as `str(torch_tensor)` writes it, with `size=` and `dtype=` where PyTorch has them.
@@ -58,7 +58,7 @@ export function formatTensor(t: TensorParts, options: PrintOptions = {}): string
   const suffixes: string[] = [];
   const empty = elementCount(t.shape) === 0;
   if (empty ? t.shape.length !== 1 : o.edgeItems === 0) suffixes.push(`size=${sizeText(t.shape)}`);
-  const named = empty ? t.dtype !== 'float32' : !UNNAMED.includes(t.dtype);
+  const named = empty ? t.dtype !== 'float32' : !UNNAMED.has(t.dtype);
   if (named) suffixes.push(`dtype=torch.${t.dtype}`);
   const values = { kind: dtypeInfo(t.dtype).kind, shape: t.shape, values: elementValues(t) };
   return formatPrintable(values, suffixes, options);

@@ -46,7 +46,7 @@ function rowLabels(
     labels = labels.flatMap((label) =>
       label === undefined
         ? [undefined]
-        : indices.map((index) => (index === undefined ? undefined : [...label, index])),
+        : indices.map((index) => (index === undefined ? undefined : label.concat(index))),
     );
   }
   return labels;
