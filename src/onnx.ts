@@ -31,3 +31,15 @@ export type {
 export { directorySink, MemorySink } from './formats/sink.ts';
 export type { Sink, SinkLike } from './formats/sink.ts';
 export type { Source, SourceLike } from './formats/source.ts';
+export { createRunner, measureLatency, ortNode, ortWeb } from './runners/index.ts';
+export type {
+  Feeds,
+  GraphOptimization,
+  Latency,
+  LatencyOptions,
+  ModelRunner,
+  RunnerOptions,
+  RunnerSource,
+  RunnerValue,
+  RunOptions,
+} from './runners/index.ts';

@@ -1,0 +1,15 @@
+/** Runners: the public names. */
+export { createRunner } from './create-runner.ts';
+export { measureLatency } from './latency.ts';
+export type { Latency, LatencyOptions } from './latency.ts';
+export { ortNode } from './ort-node.ts';
+export { ortWeb } from './ort-web.ts';
+export type { RunnerSource } from './runner-source.ts';
+export type {
+  Feeds,
+  GraphOptimization,
+  ModelRunner,
+  RunnerOptions,
+  RunnerValue,
+  RunOptions,
+} from './types.ts';

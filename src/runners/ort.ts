@@ -1,0 +1,210 @@
+/**
+ * What onnxruntime's JavaScript packages have in common: their interface, as far as we use it, and the runner over it.
+ * Written down here because both packages are optional: our declarations must not need theirs.
+ */
+import { QuantError, UnsupportedError } from '../errors.ts';
+import { isOurs } from '../graph/element-type.ts';
+import type { Model } from '../graph/model.ts';
+import { formatType } from '../graph/value-type.ts';
+import type { Value } from '../graph/value.ts';
+import { asTensor } from '../tensor/cast.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { exposeValues } from './expose.ts';
+import { checkFeeds } from './feeds.ts';
+import type { Feeds, ModelRunner, RunnerOptions, RunnerValue, RunOptions } from './types.ts';
+
+export interface OrtTensor {
+  readonly data: unknown;
+  readonly dims: readonly number[];
+  readonly type: string;
+  dispose?(): void;
+}
+
+export interface OrtSession {
+  run(feeds: Record<string, OrtTensor>, fetches: readonly string[]): Promise<Record<string, OrtTensor>>;
+  release(): Promise<void>;
+}
+
+export interface OrtModule {
+  readonly InferenceSession: {
+    create(model: string | Uint8Array, options: Readonly<Record<string, unknown>>): Promise<OrtSession>;
+  };
+  readonly Tensor: new (type: string, data: unknown, dims: readonly number[]) => OrtTensor;
+  readonly env: {
+    readonly versions: Readonly<Record<string, string | undefined>>;
+    readonly wasm?: { numThreads?: number };
+  };
+}
+
+/** A model and how one of the packages loads it. */
+export interface OrtBackend {
+  readonly name: string;
+  readonly ort: OrtModule;
+  readonly model: Model;
+  /** Whether a model that cannot be loaded shall fail when the runner is made. */
+  readonly loadsAtOnce: boolean;
+  /** Loads the model from where it lies. */
+  openFile(): Promise<OrtSession>;
+  /** Loads an edited copy. */
+  openModel(copy: Model): Promise<OrtSession>;
+}
+
+/** Options of a session that both packages understand. Messages of the runtime come to us as errors: no log. */
+export function sessionOptions({ optimization = 'basic', threads }: RunnerOptions): Record<string, unknown> {
+  return {
+    graphOptimizationLevel: optimization,
+    ...(threads === undefined ? {} : { intraOpNumThreads: threads, interOpNumThreads: 1 }),
+    logSeverityLevel: 4,
+  };
+}
+
+export async function openOrtRunner(backend: OrtBackend): Promise<ModelRunner> {
+  const runner = new OrtRunner(backend);
+  if (backend.loadsAtOnce) await runner.load();
+  return runner;
+}
+
+class OrtRunner implements ModelRunner {
+  readonly name: string;
+  readonly inputs: readonly RunnerValue[];
+  readonly outputs: readonly RunnerValue[];
+  readonly #backend: OrtBackend;
+  /** The only session: two would hold the weights twice. */
+  #session: { readonly key: string; readonly session: OrtSession } | undefined;
+  /** Ends when all that was asked for is done: runtimes run one thing at a time. */
+  #queue: Promise<unknown> = Promise.resolve();
+  #disposed = false;
+
+  constructor(backend: OrtBackend) {
+    const { model } = backend;
+    this.name = backend.name;
+    this.inputs = model.graph.inputs.filter((input) => !isOptional(input, model)).map(inputValue);
+    this.outputs = model.graph.outputs.flatMap((output) => tensorValue(output) ?? []);
+    this.#backend = backend;
+  }
+
+  load(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#open(undefined);
+    });
+  }
+
+  run(feeds: Feeds, { fetch, signal }: RunOptions = {}): Promise<Record<string, Tensor>> {
+    return this.#inTurn(async () => {
+      signal?.throwIfAborted();
+      const tensors = checkFeeds(this.inputs, feeds);
+      const fed = (fetch ?? []).filter((name) => Object.hasOwn(tensors, name));
+      const wanted = fetch && [...new Set(fetch)].filter((name) => !fed.includes(name));
+      const results = wanted?.length === 0 ? {} : await this.#compute(tensors, wanted);
+      for (const name of fed) results[name] = tensors[name];
+      return results;
+    });
+  }
+
+  async #compute(
+    tensors: Readonly<Record<string, Tensor>>,
+    wanted: readonly string[] | undefined,
+  ): Promise<Record<string, Tensor>> {
+    const session = await this.#open(wanted);
+    const { ort } = this.#backend;
+    const inputs = mapValues(tensors, ({ dtype, data, shape }) => new ort.Tensor(dtype, data, shape));
+    const names = wanted ?? this.outputs.map((output) => output.name);
+    const outputs = await this.#wrapped('run the model', () => session.run(inputs, names));
+    return mapValues(outputs, owned);
+  }
+
+  async #open(wanted: readonly string[] | undefined): Promise<OrtSession> {
+    const names = this.#isPlain(wanted) ? undefined : wanted?.toSorted();
+    const key = JSON.stringify(names ?? null);
+    if (this.#session?.key === key) return this.#session.session;
+    await this.#close();
+    const session = await this.#wrapped('load the model', () => {
+      const { model } = this.#backend;
+      return names === undefined
+        ? this.#backend.openFile()
+        : this.#backend.openModel(exposeValues(model, names));
+    });
+    this.#session = { key, session };
+    return session;
+  }
+
+  #isPlain(wanted: readonly string[] | undefined): boolean {
+    return (
+      wanted === undefined || wanted.every((name) => this.outputs.some((output) => output.name === name))
+    );
+  }
+
+  async #close(): Promise<void> {
+    const session = this.#session?.session;
+    this.#session = undefined;
+    await session?.release();
+  }
+
+  async #wrapped<T>(deed: string, run: () => Promise<T>): Promise<T> {
+    try {
+      return await run();
+    } catch (cause) {
+      // Ours (a model that cannot be written, a wrong name) say more than a wrapping would.
+      if (cause instanceof QuantError || cause instanceof RangeError) throw cause;
+      throw runtimeError(this.name, deed, cause);
+    }
+  }
+
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(() => {
+      if (this.#disposed) throw new TypeError(`${this.name}: expected a runner in use, got a disposed one`);
+      return task();
+    });
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+
+  async dispose(): Promise<void> {
+    await this.#queue;
+    this.#disposed = true;
+    await this.#close();
+  }
+}
+
+/** Initializers that are inputs too need not be fed (IR 4 on; before, every initializer was listed as an input). */
+function isOptional(input: Value, model: Model): boolean {
+  return model.graph.initializers.has(input);
+}
+
+function inputValue(value: Value): RunnerValue {
+  const input = tensorValue(value);
+  if (input !== undefined) return input;
+  throw new UnsupportedError(
+    `runner: expected input '${value.name}' to be a tensor of numbers, got ${formatType(value.type)}`,
+    {
+      code: 'UNSUPPORTED_DTYPE',
+      details: { input: value.name },
+    },
+  );
+}
+
+/** undefined for what is no tensor, or has elements that we have no dtype for (strings). */
+function tensorValue({ name, elementType, dims }: Value): RunnerValue | undefined {
+  if (elementType === undefined || !isOurs(elementType)) return undefined;
+  // A size of 0 or -1 in a file means unknown, and so does an empty name.
+  const shape = dims?.map((dim) => (typeof dim === 'number' && dim <= 0 ? undefined : dim || undefined));
+  return { name, dtype: elementType, shape };
+}
+
+/** The tensor as ours. Both packages copy results out of the runtime's memory, so nothing is shared with it. */
+function owned(tensor: OrtTensor): Tensor {
+  return asTensor(tensor, 'run');
+}
+
+function runtimeError(runtime: string, deed: string, cause: unknown): UnsupportedError {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new UnsupportedError(`${runtime}: expected to ${deed}, got: ${text.trim()}`, {
+    code: 'RUNTIME_FAILED',
+    details: { runtime },
+    cause,
+  });
+}
+
+function mapValues<A, B>(record: Readonly<Record<string, A>>, map: (value: A) => B): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]));
+}
