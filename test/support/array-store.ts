@@ -13,6 +13,8 @@ const ARRAY_TYPES = {
   uint16: Uint16Array,
   int32: Int32Array,
   int64: BigInt64Array,
+  uint32: Uint32Array,
+  uint64: BigUint64Array,
 } as const;
 
 export type StoredArray = InstanceType<(typeof ARRAY_TYPES)[keyof typeof ARRAY_TYPES]>;
