@@ -62,7 +62,7 @@ export function ownArgs<A extends object>(
     }
     return value !== undefined && !Object.is(value, defaults[key]);
   });
-  return Object.fromEntries(own) as Partial<A>;
+  return Object.fromEntries(own.map(([key, value]) => [key, toFactory(value) ?? value])) as Partial<A>;
 }
 
 /** Arguments as plain data: nested factories become theirs, undefined ones are left out. */
@@ -80,6 +80,14 @@ export function isFactory(value: unknown): value is Factory<unknown> {
     'withArgs' in value &&
     'toJSON' in value
   );
+}
+
+/** A class or a factory as a factory; undefined for anything else, an instance among it. */
+export function toFactory(value: unknown): Factory<unknown> | undefined {
+  if (isFactory(value)) return value;
+  const isClass = typeof value === 'function' && 'type' in value && 'defaults' in value;
+  // A class with these statics is one of ours, or made after them.
+  return isClass ? makeFactory(value as unknown as FactoryClass<unknown, object>, {}) : undefined;
 }
 
 /** True if two factories make equal instances: same class, same arguments in any order. */

@@ -1,15 +1,19 @@
 /** From saved observers and factories back to live ones. Every class that can be saved has its row here. */
 import { QuantError } from '../errors.ts';
 import { EntropyObserver } from './entropy-observer.ts';
-import { isFactory, makeFactory, type Factory, type FactoryClass, type FactoryJSON } from './factory.ts';
+import { makeFactory, type Factory, type FactoryClass, type FactoryJSON } from './factory.ts';
+import { FakeQuantize } from './fake-quantize.ts';
+import { FixedQParamsFakeQuantize } from './fixed-qparams-fake-quantize.ts';
 import { FixedQParamsObserver } from './fixed-qparams-observer.ts';
+import { FusedMovingAvgObsFakeQuantize } from './fused-moving-avg-obs-fake-quantize.ts';
 import { HistogramObserver } from './histogram-observer.ts';
+import { LearnableFakeQuantize } from './learnable-fake-quantize.ts';
 import { MinMaxObserver } from './min-max-observer.ts';
 import { MovingAverageMinMaxObserver } from './moving-average-min-max-observer.ts';
 import { MovingAveragePerChannelMinMaxObserver } from './moving-average-per-channel-min-max-observer.ts';
 import { MSEObserver } from './mse-observer.ts';
 import { NoopObserver } from './noop-observer.ts';
-import { Observer } from './observer.ts';
+import type { Observer } from './observer.ts';
 import { PerChannelMinMaxObserver } from './per-channel-min-max-observer.ts';
 import { PercentileObserver } from './percentile-observer.ts';
 import { PlaceholderObserver } from './placeholder-observer.ts';
@@ -34,6 +38,10 @@ const CLASSES: readonly AnyClass[] = [
   NoopObserver,
   RecordingObserver,
   ReuseInputObserver,
+  FakeQuantize,
+  FixedQParamsFakeQuantize,
+  FusedMovingAvgObsFakeQuantize,
+  LearnableFakeQuantize,
 ];
 
 function classOf(type: unknown): FactoryClass<Observer, object> {
@@ -79,12 +87,4 @@ function guarded<T>(make: () => T): T {
     if (cause instanceof QuantError) throw cause;
     throw stateError('args', 'options of the class', cause instanceof Error ? cause.message : cause);
   }
-}
-
-/** A class or a factory as a factory; undefined for anything else, an instance among it. */
-export function toFactory(value: unknown): Factory<Observer> | undefined {
-  if (isFactory(value)) return value as Factory<Observer>;
-  const isClass = typeof value === 'function' && value.prototype instanceof Observer;
-  // A concrete subclass of Observer has the statics that FactoryClass asks for.
-  return isClass ? makeFactory(value as unknown as FactoryClass<Observer, object>, {}) : undefined;
 }

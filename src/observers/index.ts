@@ -1,9 +1,17 @@
 /** The observers' public names. */
 export { EntropyObserver, type EntropyObserverOptions } from './entropy-observer.ts';
 export type { Factory, FactoryJSON } from './factory.ts';
+export { FakeQuantizeBase, type FakeQuantizeModuleOptions } from './fake-quantize-base.ts';
+export { FakeQuantize } from './fake-quantize.ts';
+export {
+  FixedQParamsFakeQuantize,
+  type FixedQParamsFakeQuantizeOptions,
+} from './fixed-qparams-fake-quantize.ts';
 export { FixedQParamsObserver, type FixedQParamsObserverOptions } from './fixed-qparams-observer.ts';
 export { factoryFromJSON, observerFromJSON } from './from-json.ts';
+export { FusedMovingAvgObsFakeQuantize } from './fused-moving-avg-obs-fake-quantize.ts';
 export { HistogramObserver, type HistogramObserverOptions } from './histogram-observer.ts';
+export { LearnableFakeQuantize, type LearnableFakeQuantizeOptions } from './learnable-fake-quantize.ts';
 export { MinMaxObserver, type MinMaxObserverOptions } from './min-max-observer.ts';
 export {
   MovingAverageMinMaxObserver,

@@ -1,6 +1,6 @@
 /** Which observer a layer's activations get, and which its weights. */
-import { type FactoryJSON, sameFactory } from '../observers/factory.ts';
-import { factoryFromJSON, toFactory } from '../observers/from-json.ts';
+import { sameFactory, toFactory, type FactoryJSON } from '../observers/factory.ts';
+import { factoryFromJSON } from '../observers/from-json.ts';
 import type { Observer } from '../observers/observer.ts';
 import { sourceText } from '../observers/source-text.ts';
 import { recordField } from '../observers/state.ts';
@@ -88,7 +88,8 @@ function checkedFactory(value: unknown, field: string): ObserverFactory {
       `QConfig: expected a class or a factory as ${field}, got ${got}; write X.withArgs({...}) instead of new X({...})`,
     );
   }
-  return factory;
+  // Every factory and class of this package makes observers.
+  return factory as ObserverFactory;
 }
 
 /** True if two configurations make equal observers; undefined (not quantized) equals only itself. torch `qconfig_equals`. */
