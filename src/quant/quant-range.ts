@@ -52,13 +52,16 @@ const ONNX_RANGES: Readonly<
 > = {
   reduced: {
     int8: [-64, 64],
+    qint8: [-64, 64],
     uint8: [0, 127],
+    quint8: [0, 127],
     int16: [-16384, 16384],
     uint16: [0, 32767],
     int4: [-4, 3],
     uint4: [0, 7],
+    quint4x2: [0, 7],
   },
-  symmetric: { int8: [-127, 127], int16: [-32767, 32767] },
+  symmetric: { int8: [-127, 127], qint8: [-127, 127], int16: [-32767, 32767] },
 };
 
 /** The codes that onnxruntime's quantization tool uses; a range of one's own is taken as {@link quantRange} takes it. */
