@@ -26,7 +26,7 @@ import type { NameStyle } from './names.ts';
 import { codeDType } from './observer-spec.ts';
 import type { Plan, PlannedNode } from './plan.ts';
 import { policyOf } from './ops/index.ts';
-import type { InputRole } from './ops/policy.ts';
+import type { InputRole, Interval } from './ops/policy.ts';
 import type { QuantizationReport, QuantizedWeight } from './report.ts';
 import { selectNodes, type Selection } from './select.ts';
 import { VERSION } from './version.ts';
@@ -55,7 +55,7 @@ export async function convert(model: Model, plan: Plan, options: ConvertOptions 
   checkSelection(selection, plan);
   const converter = new Converter(copy.graph, options.names ?? 'short', selection, planned, readGrids(plan));
   await converter.constants(options);
-  converter.absorbClamps();
+  await converter.absorbClamps();
   converter.pairs();
   removeUnusedInPlace(copy);
   copy.producerName = 'zeropoint';
@@ -196,13 +196,13 @@ class Converter {
   }
 
   /** Removes a fused Relu or Clip where saturation to the grid does the same. */
-  absorbClamps(): void {
+  async absorbClamps(): Promise<void> {
     for (const [node] of this.#selection.fused) {
       const [input] = node.inputs;
       const [output] = node.outputs;
       const known = output && this.#gridOf.get(output);
       if (input === undefined || output === undefined || known === undefined) continue;
-      if (!saturates(known.grid, policyOf(node)?.clampRange?.(node))) continue;
+      if (!saturates(known.grid, await policyOf(node)?.clampRange?.(node))) continue;
       this.absorbed.push(node.label);
       const { name } = output;
       this.#graph.replaceAllUses(output, input);
@@ -231,7 +231,7 @@ class Converter {
  * True if quantizing clip(x) and quantizing x give the same codes for every x: the bounds themselves must have the codes
  * at the ends of the range.
  */
-function saturates(grid: ActivationGrid, range: readonly [number, number] | undefined): boolean {
+function saturates(grid: ActivationGrid, range: Interval | undefined): boolean {
   if (range === undefined) return false;
   const [quantMin, quantMax] = codeRange(grid.dtype);
   const code = (x: number): number => roundHalfEven(Math.fround(x / grid.scale)) + grid.zeroPoint;

@@ -2,7 +2,7 @@
 import type { Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
 import type { Value } from '../graph/value.ts';
-import { checkOpset } from '../formats/onnx/opset.ts';
+import { checkOpset } from '../graph/opset.ts';
 import type { QConfig } from '../qconfig/qconfig.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import { outputOf, present } from '../passes/access.ts';

@@ -12,7 +12,7 @@
  * 3. B is computed (attention), is no matrix, or is not float32; the op is another one: left in float, with the reason.
  */
 import { UnsupportedError } from '../errors.ts';
-import { checkOpset } from '../formats/onnx/opset.ts';
+import { checkOpset } from '../graph/opset.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';

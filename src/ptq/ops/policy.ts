@@ -28,6 +28,8 @@ export interface OpPlan {
   readonly output: OutputRole;
 }
 
+export type Interval = readonly [low: number, high: number];
+
 /** Why a node stays in float. */
 export interface Refusal {
   readonly reason: string;
@@ -44,7 +46,7 @@ export interface OpPolicy {
   readonly kind: 'compute' | 'carry' | 'clamp';
   plan(node: Node, opset: number): OpPlan | Refusal;
   /** `clamp` only: the interval that the op keeps values in, undefined if its bounds are not constant. */
-  clampRange?(node: Node): readonly [low: number, high: number] | undefined;
+  clampRange?(node: Node): Promise<Interval | undefined>;
 }
 
 export const ACTIVATION: InputRole = { kind: 'activation' };
