@@ -43,3 +43,31 @@ export type {
   RunnerValue,
   RunOptions,
 } from './runners/index.ts';
+export { clean } from './passes/clean.ts';
+export { eliminateIdentity } from './passes/eliminate-identity.ts';
+export { foldBatchNormalization } from './passes/fold-batch-normalization.ts';
+export { removeUnused } from './passes/remove-unused.ts';
+export type { Pass, PassResult, SkippedNode } from './passes/pass.ts';
+export { calibrate } from './ptq/calibrate.ts';
+export type { Batch, Batches } from './ptq/calibrate.ts';
+export { convert } from './ptq/convert.ts';
+export type { Converted, ConvertOptions } from './ptq/convert.ts';
+export { onnxQConfig, staticQConfigMapping } from './ptq/default-qconfig.ts';
+export type { DefaultQConfigOptions } from './ptq/default-qconfig.ts';
+export type { JobOptions, Progress } from './ptq/job.ts';
+export type { NameStyle } from './ptq/names.ts';
+export { STATIC_OP_TYPES } from './ptq/ops/index.ts';
+export { mergePlans, planFromJSON } from './ptq/plan.ts';
+export type { ObserverSpec, Plan, PlannedActivation, PlannedNode } from './ptq/plan.ts';
+export { prepare } from './ptq/prepare.ts';
+export { quantizeDynamic } from './ptq/quantize-dynamic.ts';
+export type { QuantizeDynamicOptions } from './ptq/quantize-dynamic.ts';
+export { quantizeStatic } from './ptq/quantize-static.ts';
+export type { QuantizeStaticOptions } from './ptq/quantize-static.ts';
+export type {
+  QuantizationReport,
+  QuantizedNode,
+  QuantizedValue,
+  QuantizedWeight,
+} from './ptq/report.ts';
+export { VERSION } from './ptq/version.ts';
