@@ -14,6 +14,8 @@ export interface Chunk {
   size: number;
 }
 
+type Place = readonly [chunk: Chunk, offset: number];
+
 export interface PlacementOptions {
   /** Name of the model's file, which the chunks are named after. */
   readonly model: string;
@@ -32,8 +34,8 @@ const PAGED_FROM = 1_048_576;
 export class Placement implements TensorPlacer {
   readonly chunks: Chunk[] = [];
   readonly #options: PlacementOptions;
-  /** Constants that are shared lie in one place. */
-  readonly #placed = new Map<TensorSource, readonly [chunk: Chunk, offset: number]>();
+  /** Bytes that several constants share lie in one place: where the bytes of a source went, by offset and length. */
+  readonly #placed = new Map<object, Map<string, Place>>();
 
   constructor(options: PlacementOptions) {
     this.#options = options;
@@ -43,7 +45,7 @@ export class Placement implements TensorPlacer {
     const original = source instanceof FileTensor ? source.record : undefined;
     const span = rawSpan(source);
     if (span !== undefined && this.#options.isExternal(source, name)) {
-      return { ...this.#head(source, name), ...this.#external(source, span) };
+      return { ...this.#head(source, name), ...this.#external(span) };
     }
     if (original === undefined || original.data_location === EXTERNAL) {
       return { ...this.#head(source, name), raw_data: span };
@@ -62,10 +64,11 @@ export class Placement implements TensorPlacer {
     };
   }
 
-  #external(source: TensorSource, span: Span): TensorRecord {
-    const place = this.#placed.get(source) ?? this.#append(span);
-    this.#placed.set(source, place);
-    const [chunk, offset] = place;
+  #external(span: Span): TensorRecord {
+    const places = this.#placed.get(span.source) ?? new Map<string, Place>();
+    const key = `${span.offset}+${span.length}`;
+    const [chunk, offset] = places.get(key) ?? this.#append(span);
+    this.#placed.set(span.source, places.set(key, [chunk, offset]));
     return {
       external_data: [
         { key: 'location', value: chunk.name },
@@ -76,7 +79,7 @@ export class Placement implements TensorPlacer {
     };
   }
 
-  #append(span: Span): readonly [Chunk, number] {
+  #append(span: Span): Place {
     const last = this.chunks.at(-1);
     const offset = last === undefined ? 0 : align(last.size, span.length);
     const fits = last !== undefined && offset + span.length <= this.#options.chunkSize;

@@ -1,0 +1,180 @@
+/** Damaged files give a QuantError or a model that can be used: never another error, never a hang, never much memory. */
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import fc from 'fast-check';
+import { ModelProtoSchema } from 'onnx-buf';
+import { expect, it } from 'vitest';
+import { QuantError } from 'zeropoint';
+import { MemorySink, printModel, readModel, writeModel } from 'zeropoint/onnx';
+import { FIXTURES, fixture } from './support/onnx-fixtures.ts';
+
+const SEED = 20261123;
+const BYTE_RUNS = 700;
+const STRUCTURE_RUNS = 300;
+/** A run takes about a millisecond. */
+const SLOWEST_MS = 5000;
+
+const FILES = FIXTURES.map(fixture);
+const EXTERNAL = { externalData: () => new Uint8Array(256) };
+
+/** Reads, and uses what was read in every way. Any error but a QuantError fails the property. */
+async function use(bytes: Uint8Array): Promise<'refused' | 'used'> {
+  try {
+    const model = await readModel(bytes, EXTERNAL);
+    printModel(model);
+    for (const { initializer } of model.graph.initializers) await initializer?.load().catch(onlyOurs);
+    const sink = new MemorySink();
+    await writeModel(model.clone(), sink);
+    const again = await readModel(sink.bytes, { externalData: Object.fromEntries(sink.files) });
+    expect(printModel(again)).toBe(printModel(model));
+    return 'used';
+  } catch (error) {
+    return onlyOurs(error);
+  }
+}
+
+function onlyOurs(error: unknown): 'refused' {
+  if (!(error instanceof QuantError)) throw error;
+  expect(error.message).toMatch(/expected .*, got /s);
+  return 'refused';
+}
+
+/** One deed against bytes: flip a bit, set, insert or remove bytes, copy a stretch elsewhere, cut. */
+const mutation = fc.record({
+  kind: fc.constantFrom('flip', 'set', 'insert', 'remove', 'copy', 'cut'),
+  at: fc.double({ min: 0, max: 1, noNaN: true }),
+  from: fc.double({ min: 0, max: 1, noNaN: true }),
+  value: fc.constantFrom(0, 1, 2, 7, 0x0a, 0x12, 0x3a, 0x7f, 0x80, 0xff),
+  length: fc.integer({ min: 1, max: 20 }),
+});
+
+function mutate(bytes: Uint8Array, m: typeof mutation extends fc.Arbitrary<infer T> ? T : never): Uint8Array {
+  // Most of a model is at its start: structure there, weights behind.
+  const at = Math.floor(m.at * m.at * (bytes.length - 1));
+  const head = bytes.subarray(0, at);
+  const piece = new Uint8Array(m.length).fill(m.value);
+  switch (m.kind) {
+    case 'flip':
+      return join(head, Uint8Array.of(bytes[at] ^ (1 << (m.length % 8))), bytes.subarray(at + 1));
+    case 'set':
+      return join(head, Uint8Array.of(m.value), bytes.subarray(at + 1));
+    case 'insert':
+      return join(head, piece, bytes.subarray(at));
+    case 'remove':
+      return join(head, bytes.subarray(at + m.length));
+    case 'copy': {
+      const from = Math.floor(m.from * bytes.length);
+      return join(head, bytes.subarray(from, from + m.length), bytes.subarray(at + m.length));
+    }
+    case 'cut':
+      return head;
+    default:
+      throw new TypeError(m.kind);
+  }
+}
+
+function join(...pieces: readonly Uint8Array[]): Uint8Array {
+  return new Uint8Array(Buffer.concat(pieces));
+}
+
+it(`${BYTE_RUNS} files with damaged bytes`, async () => {
+  const outcomes = new Set<string>();
+  const files = fc.constantFrom(...FILES);
+  const property = fc.asyncProperty(
+    files,
+    fc.array(mutation, { minLength: 1, maxLength: 4 }),
+    async (file, deeds) => {
+      const started = performance.now();
+      outcomes.add(await use(deeds.reduce(mutate, file)));
+      expect(performance.now() - started).toBeLessThan(SLOWEST_MS);
+    },
+  );
+  await fc.assert(property, { seed: SEED, numRuns: BYTE_RUNS });
+  expect(outcomes).toEqual(new Set(['refused', 'used']));
+});
+
+/** Values that a field may be set to, whatever it means. */
+const value = fc.oneof(
+  fc.constantFrom<unknown>(
+    '',
+    'x',
+    'w',
+    'y',
+    'ai.onnx',
+    '../x',
+    0,
+    1,
+    -1,
+    99,
+    2 ** 31,
+    0n,
+    -1n,
+    2n ** 40n,
+    2n ** 63n - 1n,
+  ),
+  fc.uint8Array({ maxLength: 9 }),
+);
+
+interface Change {
+  readonly path: readonly number[];
+  readonly deed: 'set' | 'drop' | 'repeat' | 'swap';
+  readonly value: unknown;
+}
+
+const change: fc.Arbitrary<Change> = fc.record({
+  path: fc.array(fc.nat(1000), { minLength: 2, maxLength: 12 }),
+  deed: fc.constantFrom('set', 'drop', 'repeat', 'swap'),
+  value,
+});
+
+/** Walks into a message along `path` as far as it goes and changes what is there. */
+function apply(message: object, { path, deed, value: next }: Change): void {
+  let holder = message as Record<string, unknown>;
+  for (const step of path) {
+    const keys = Object.keys(holder).filter((key) => !key.startsWith('$'));
+    if (keys.length === 0) return;
+    const key = keys[step % keys.length];
+    const inner = holder[key];
+    if (
+      typeof inner === 'object' &&
+      inner !== null &&
+      !(inner instanceof Uint8Array) &&
+      step !== path.at(-1)
+    ) {
+      holder = inner as Record<string, unknown>;
+      continue;
+    }
+    if (Array.isArray(holder)) changeList(holder, Number(key), deed, next);
+    else if (typeof inner === typeof next) holder[key] = next;
+    return;
+  }
+}
+
+function changeList(list: unknown[], index: number, deed: Change['deed'], next: unknown): void {
+  if (deed === 'drop') list.splice(index, 1);
+  else if (deed === 'repeat') list.push(list[index]);
+  else if (deed === 'swap') list.reverse();
+  else if (typeof list[index] === typeof next) list[index] = next;
+}
+
+it(`${STRUCTURE_RUNS} files with damaged structure`, async () => {
+  const outcomes = new Set<string>();
+  const files = fc.constantFrom(...FILES);
+  const changes = fc.array(change, { minLength: 1, maxLength: 6 });
+  const property = fc.asyncProperty(files, changes, async (file, list) => {
+    const message = fromBinary(ModelProtoSchema, file);
+    for (const item of list) apply(message, item);
+    const bytes = encoded(message);
+    if (bytes !== undefined) outcomes.add(await use(bytes));
+  });
+  await fc.assert(property, { seed: SEED, numRuns: STRUCTURE_RUNS });
+  expect(outcomes).toEqual(new Set(['refused', 'used']));
+});
+
+/** undefined if a change broke what the other library can write. */
+function encoded(message: ReturnType<typeof fromBinary<typeof ModelProtoSchema>>): Uint8Array | undefined {
+  try {
+    return toBinary(ModelProtoSchema, message);
+  } catch {
+    return undefined;
+  }
+}
