@@ -15,8 +15,10 @@ export const DEVIATIONS: readonly Deviation[] = [
     id: 'nan-is-zero-point',
     reason:
       'torch turns NaN into an end of the range, 0 or what an integer conversion gives, depending on the op. ' +
-      'In the default numerics NaN becomes the zero point (value 0) everywhere.',
+      'onnxruntime makes it quant_min. In the numerics default and onnx NaN becomes the zero point (value 0) everywhere.',
     pattern: any(
+      /^onnx:QuantizeLinear\/int\d+\/.*\/nan$/,
+      /^onnx:QuantizeLinear\/uint\d+\/(?!s1\/z0\/).*\/nan$/,
       /^default:decomposed\.quantize_per_tensor\/\w+\/[^/]+\/z[1-9]\d*\/nan$/,
       /^default:decomposed\.quantize_per_tensor\/int32\/s1\/z0\/nan$/,
       /^default:decomposed\.quantize_per_channel\/(?!int2\/3x4\/axis1).*\/nan$/,
@@ -73,6 +75,25 @@ export const DEVIATIONS: readonly Deviation[] = [
     ),
   },
   {
+    id: 'onnxruntime-overflow',
+    reason:
+      'onnxruntime 1.30 converts to int32 before it clamps for 2-bit codes, for 4-bit codes on the last axis and for ' +
+      'blocks on an inner axis, so that ±Inf and values beyond 2^31 steps become quant_min. The standard saturates.',
+    pattern: any(
+      /^onnx:QuantizeLinear\/u?int2\/.*\/huge$/,
+      /^onnx:QuantizeLinear\/u?int4\/3x4\/axis1\/huge$/,
+      /^onnx:QuantizeLinear\/u?int(4|8|16)\/(2x5x3|2x6x5|6x5)\/.*\/huge$/,
+    ),
+  },
+  {
+    id: 'onnxruntime-2-bit-last-axis',
+    reason:
+      'onnxruntime 1.30 mixes up the zero points of 2-bit codes per axis on the last axis; the reference evaluator of ' +
+      'onnx gives what we give.',
+    pattern:
+      /^onnx:QuantizeLinear\/u?int2\/(2x3x2x2x3\/axis4\/(normal|ties)|2x3x4\/axis2\/ties|3x4\/axis1\/(ties|tiny)|4x33\/axis1\/(normal|ties))$/,
+  },
+  {
     id: 'learnable-one-rounding',
     reason:
       'The backward pass of torch rounds after adding the zero point, and per tensor rounds the zero point half up; its ' +
@@ -90,6 +111,49 @@ export const DEVIATIONS: readonly Deviation[] = [
       /:sqnr\/normal4096$/,
       /:fake_quantize_learnable\/sum\//,
     ),
+  },
+  {
+    id: 'symmetric-quint4x2-zero-point',
+    reason:
+      'A symmetric range on quint4x2 gets zero point 0 from torch, so that every negative value is clipped. Like the ' +
+      'other unsigned dtypes it gets the middle of its codes, 8.',
+    pattern: /^default:qparams torch dtype=quint4x2,qscheme=per_tensor_symmetric$/,
+  },
+  {
+    id: 'qint32-affine-zero-point',
+    reason:
+      'Affine qparams of qint32: the zero point of torch wraps around in int32 and comes out as 0. We compute it ' +
+      'without overflow and clamp.',
+    pattern: /^default:qparams torch dtype=qint32,qscheme=per_tensor_affine$/,
+  },
+  {
+    id: 'range-beyond-float32',
+    reason:
+      'A range whose width is no float32 number (-3e38 to 3e38) has an infinite scale in torch. We take the width in ' +
+      'double, so that the scale is finite.',
+    pattern: /^default:MinMaxObserver defaults overflow$/,
+  },
+  {
+    id: 'histogram-search-of-extreme-ranges',
+    reason:
+      'The histogram search of torch cubes bin widths in float32, which overflows for ranges above 1e12 and vanishes ' +
+      'below 1e-10; it then shrinks the range to nonsense. We scale the range by a power of two first.',
+    pattern: /^default:HistogramObserver eps=1e-30 (1e20|1e-14)$/,
+  },
+  {
+    id: 'fused-qparams-are-the-observers',
+    reason:
+      'The fused fake-quantize of torch trains with qparams of another rule than its observer reports and a conversion ' +
+      'uses. In the default numerics both are those of the observer, refreshed with every batch that is observed.',
+    pattern:
+      /^default:fake quantize (default_fused_\w+_fake_quant|fused_(per_channel_)?wt_fake_quant_range_neg_127_to_127)$/,
+  },
+  {
+    id: 'fake-quantize-float-zero-point',
+    reason:
+      'With float zero points fake_quantize of torch rounds x·inv + zp once, quantize rounds it twice, and values come ' +
+      'from a product in double. In the default numerics fake-quantize equals quantize, then dequantize.',
+    pattern: /^default:fake quantize default_embedding_fake_quant$/,
   },
 ];
 
