@@ -4,3 +4,5 @@ export { getBackend, initKernels, setBackend, type BackendName } from './kernels
 export * from './quant/index.ts';
 export * from './observers/index.ts';
 export * from './qconfig/index.ts';
+export { CalibrationError, FormatError, GraphError, QuantError, UnsupportedError } from './errors.ts';
+export type { ErrorCode, QuantErrorOptions } from './errors.ts';

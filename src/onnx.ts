@@ -31,13 +31,23 @@ export type {
 export { directorySink, MemorySink } from './formats/sink.ts';
 export type { Sink, SinkLike } from './formats/sink.ts';
 export type { Source, SourceLike } from './formats/source.ts';
-export { createRunner, measureLatency, ortNode, ortWeb } from './runners/index.ts';
+export {
+  compareOutputs,
+  createRunner,
+  inputValues,
+  measureLatency,
+  ortNode,
+  ortWeb,
+  outputValues,
+} from './runners/index.ts';
 export type {
+  Comparison,
   Feeds,
   GraphOptimization,
   Latency,
   LatencyOptions,
   ModelRunner,
+  OutputError,
   RunnerOptions,
   RunnerSource,
   RunnerValue,
@@ -64,10 +74,5 @@ export { quantizeDynamic } from './ptq/quantize-dynamic.ts';
 export type { QuantizeDynamicOptions } from './ptq/quantize-dynamic.ts';
 export { quantizeStatic } from './ptq/quantize-static.ts';
 export type { QuantizeStaticOptions } from './ptq/quantize-static.ts';
-export type {
-  QuantizationReport,
-  QuantizedNode,
-  QuantizedValue,
-  QuantizedWeight,
-} from './ptq/report.ts';
+export type { QuantizationReport, QuantizedNode, QuantizedValue, QuantizedWeight } from './ptq/report.ts';
 export { VERSION } from './ptq/version.ts';

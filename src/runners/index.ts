@@ -1,10 +1,13 @@
 /** Runners: the public names. */
 export { createRunner } from './create-runner.ts';
+export { compareOutputs } from './compare-outputs.ts';
+export type { Comparison, OutputError } from './compare-outputs.ts';
 export { measureLatency } from './latency.ts';
 export type { Latency, LatencyOptions } from './latency.ts';
 export { ortNode } from './ort-node.ts';
 export { ortWeb } from './ort-web.ts';
 export type { RunnerSource } from './runner-source.ts';
+export { inputValues, outputValues } from './runner-values.ts';
 export type {
   Feeds,
   GraphOptimization,

@@ -1,6 +1,6 @@
 /** onnxruntime-node: the native runtime, for Node, Bun and Electron. */
 import type { SourceLike } from '../formats/source.ts';
-import { Model } from '../graph/model.ts';
+import type { Model } from '../graph/model.ts';
 import { importRuntime } from './import-runtime.ts';
 import { openOrtRunner, sessionOptions, type OrtModule, type OrtSession } from './ort.ts';
 import { fileBytes, modelFiles, resolveSource, weightBytes, type RunnerSource } from './runner-source.ts';

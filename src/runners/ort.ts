@@ -3,14 +3,12 @@
  * Written down here because both packages are optional: our declarations must not need theirs.
  */
 import { QuantError, UnsupportedError } from '../errors.ts';
-import { isOurs } from '../graph/element-type.ts';
 import type { Model } from '../graph/model.ts';
-import { formatType } from '../graph/value-type.ts';
-import type { Value } from '../graph/value.ts';
 import { asTensor } from '../tensor/cast.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import type { Tensor } from '../tensor/tensor.ts';
 import { exposeValues } from './expose.ts';
 import { checkFeeds } from './feeds.ts';
+import { inputValues, outputValues } from './runner-values.ts';
 import type { Feeds, ModelRunner, RunnerOptions, RunnerValue, RunOptions } from './types.ts';
 
 export interface OrtTensor {
@@ -78,8 +76,8 @@ class OrtRunner implements ModelRunner {
   constructor(backend: OrtBackend) {
     const { model } = backend;
     this.name = backend.name;
-    this.inputs = model.graph.inputs.filter((input) => !isOptional(input, model)).map(inputValue);
-    this.outputs = model.graph.outputs.flatMap((output) => tensorValue(output) ?? []);
+    this.inputs = inputValues(model);
+    this.outputs = outputValues(model);
     this.#backend = backend;
   }
 
@@ -164,31 +162,6 @@ class OrtRunner implements ModelRunner {
     this.#disposed = true;
     await this.#close();
   }
-}
-
-/** Initializers that are inputs too need not be fed (IR 4 on; before, every initializer was listed as an input). */
-function isOptional(input: Value, model: Model): boolean {
-  return model.graph.initializers.has(input);
-}
-
-function inputValue(value: Value): RunnerValue {
-  const input = tensorValue(value);
-  if (input !== undefined) return input;
-  throw new UnsupportedError(
-    `runner: expected input '${value.name}' to be a tensor of numbers, got ${formatType(value.type)}`,
-    {
-      code: 'UNSUPPORTED_DTYPE',
-      details: { input: value.name },
-    },
-  );
-}
-
-/** undefined for what is no tensor, or has elements that we have no dtype for (strings). */
-function tensorValue({ name, elementType, dims }: Value): RunnerValue | undefined {
-  if (elementType === undefined || !isOurs(elementType)) return undefined;
-  // A size of 0 or -1 in a file means unknown, and so does an empty name.
-  const shape = dims?.map((dim) => (typeof dim === 'number' && dim <= 0 ? undefined : dim || undefined));
-  return { name, dtype: elementType, shape };
 }
 
 /** The tensor as ours. Both packages copy results out of the runtime's memory, so nothing is shared with it. */
