@@ -15,7 +15,7 @@ import { FixedQParamsObserver } from './fixed-qparams-observer.ts';
 import { HISTOGRAM_DEFAULTS, type HistogramOptions } from './histogram-base.ts';
 import type { MovingAveragePerChannelMinMaxObserverOptions } from './moving-average-per-channel-min-max-observer.ts';
 import { MovingAveragePerChannelMinMaxObserver } from './moving-average-per-channel-min-max-observer.ts';
-import { emptyError, Observer, type ObserveContext } from './observer.ts';
+import { Observer, type ObserveContext } from './observer.ts';
 import { float32ListText } from './source-text.ts';
 import { checkState, numbersField, stateError } from './state.ts';
 import { UniformObserver } from './uniform-observer.ts';
@@ -111,7 +111,7 @@ export abstract class FakeQuantizeBase extends Observer {
   /** Shows `x` to the observer and takes over its qparams; returns `x` untouched. */
   override observe<T extends TensorLike>(x: T, context?: ObserveContext): T {
     this.observer.observe(x, context);
-    if (elementCount(floatInput(x, this.type).shape) !== 0) this.use(this.nextQParams());
+    if (elementCount(floatInput(x, this.type).shape) !== 0) this.refresh();
     return x;
   }
 
@@ -120,6 +120,16 @@ export abstract class FakeQuantizeBase extends Observer {
     this.scale = scale;
     this.zeroPoint = zeroPoint;
     this.#calibrated = true;
+  }
+
+  /** Takes over what was just observed. */
+  protected refresh(): void {
+    this.use(this.nextQParams());
+  }
+
+  /** Lets the next `forward` ask the observer again. */
+  protected outdate(): void {
+    this.#calibrated = false;
   }
 
   /** What training sees after a batch. */
@@ -138,7 +148,7 @@ export abstract class FakeQuantizeBase extends Observer {
     if (this.observerEnabled) this.observe(x, context);
     const input = new Tensor('float32', shape, data);
     if (!this.fakeQuantEnabled || data.length === 0) return input;
-    if (!this.#calibrated) throw emptyError(this.where(context));
+    if (!this.#calibrated) this.refresh();
     return this.fakeQuantize(input);
   }
 
@@ -177,7 +187,7 @@ export abstract class FakeQuantizeBase extends Observer {
   protected override absorb(other: this): void {
     // Equal options make observers of the same class.
     this.observer.merge(other.observer as never);
-    if (other.#calibrated) this.use(this.nextQParams());
+    if (other.#calibrated) this.refresh();
   }
 
   protected override saveState(): Record<string, unknown> {

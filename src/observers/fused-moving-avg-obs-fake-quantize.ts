@@ -6,6 +6,7 @@ import {
   type FakeQuantizeModuleOptions,
 } from './fake-quantize-base.ts';
 import { MovingAverageMinMaxObserver } from './moving-average-min-max-observer.ts';
+import { emptyError } from './observer.ts';
 import { MovingAveragePerChannelMinMaxObserver } from './moving-average-per-channel-min-max-observer.ts';
 
 /** torch gives these to the observer whatever its dtype. */
@@ -42,10 +43,18 @@ export class FusedMovingAvgObsFakeQuantize extends FakeQuantizeBase {
     throw new TypeError(`${this.type}: expected a moving average as observer, got ${observer.type}`);
   }
 
+  /** torch's operation leaves scale and zero point as they are while fake-quantize is off. */
+  protected override refresh(): void {
+    if (this.numerics === 'torch-2.13' && !this.fakeQuantEnabled) this.outdate();
+    else super.refresh();
+  }
+
   protected override nextQParams(): QParams {
     if (this.numerics !== 'torch-2.13') return super.nextQParams();
     const { quantMin, quantMax, dtype, qscheme } = this;
     const { minVal, maxVal } = this.#average();
+    if (!(minVal instanceof Float32Array ? minVal.length > 0 : minVal < Infinity))
+      throw emptyError(this.where());
     return calculateQParams(minVal, maxVal, { dtype, qscheme, quantMin, quantMax, rule: 'fbgemm' });
   }
 }
