@@ -5,6 +5,7 @@
  *
  * 1/scale is rounded to float32 first. NaN becomes the zero point, ±Inf and everything beyond the range saturate, -0 is
  * 0, an empty tensor stays empty. A scale below 2^-128 has an infinite reciprocal: values other than 0 saturate.
+ * Codes beyond 2^24 (32-bit dtypes only) are float32 numbers, so that a zero point beyond it need not be met exactly.
  * `numerics` changes the formula (numerics.ts); float zero points are added before rounding.
  */
 import { kernels } from '../kernels/backend.ts';
