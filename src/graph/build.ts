@@ -89,7 +89,7 @@ export function buildGraph(build: (builder: GraphBuilder) => void, name = 'test'
 
 /** A model around a graph, by default of opset 21 and IR version 10. */
 export function buildModel(build: (builder: GraphBuilder) => void, options: BuildOptions = {}): Model {
-  const { opset, irVersion, opsets } = { ...DEFAULTS, ...options };
+  const { opset = DEFAULTS.opset, irVersion = DEFAULTS.irVersion, opsets } = options;
   return new Model(buildGraph(build), {
     irVersion,
     opsetImports: [['', opset], ...Object.entries(opsets ?? {})],

@@ -1,0 +1,173 @@
+/** Dynamic quantization: every form of MatMul and Gemm, run by onnxruntime at every level. */
+import { describe, expect, it } from 'vitest';
+import { sqnr, tensor, type Tensor } from 'zeropoint';
+import {
+  buildModel,
+  MemorySink,
+  ortNode,
+  quantizeDynamic,
+  readModel,
+  staticQConfigMapping,
+  writeModel,
+  type GraphBuilder,
+  type GraphOptimization,
+  type Model,
+  type QuantizeDynamicOptions,
+  type Value,
+} from 'zeropoint/onnx';
+import { zooInput, zooModel } from './support/zoo.ts';
+
+const LEVELS: readonly GraphOptimization[] = ['disabled', 'basic', 'extended', 'all'];
+/** Least signal to noise of one layer with 8-bit weights and activations on uniform data, in dB. */
+const LEAST_SQNR = 34;
+const K = 24;
+
+function random(shape: readonly number[], seed = 1): Tensor {
+  let state = seed;
+  const count = shape.reduce((a, b) => a * b, 1);
+  const values = Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  });
+  return tensor(values, shape);
+}
+
+async function bytesOf(model: Model): Promise<Uint8Array> {
+  const sink = new MemorySink();
+  await writeModel(model, sink);
+  return sink.bytes;
+}
+
+async function worstSqnr(float: Model, quantized: Model, x: Tensor): Promise<number> {
+  const bytes = await bytesOf(quantized);
+  const reference = await ortNode(float, { optimization: 'disabled' });
+  const expected = await reference.run({ x });
+  await reference.dispose();
+  let worst = Infinity;
+  for (const optimization of LEVELS) {
+    const runner = await ortNode(await readModel(bytes), { optimization });
+    const outputs = await runner.run({ x });
+    await runner.dispose();
+    for (const [name, value] of Object.entries(expected)) worst = Math.min(worst, sqnr(value, outputs[name]));
+  }
+  return worst;
+}
+
+type Build = (b: GraphBuilder, x: Value) => Value;
+
+const gemm =
+  (attributes: Record<string, number>, weight: readonly number[], bias?: readonly number[]): Build =>
+  (b, x) => {
+    const rest = bias === undefined ? [] : [b.constant('b', random(bias, 3))];
+    return b.op('Gemm', [x, b.constant('w', random(weight, 2)), ...rest], attributes);
+  };
+
+const FORMS: Readonly<Record<string, Build>> = {
+  MatMul: (b, x) => b.op('MatMul', [x, b.constant('w', random([K, 5], 2))]),
+  'MatMul with Add': (b, x) =>
+    b.op('Add', [b.op('MatMul', [x, b.constant('w', random([K, 5], 2))]), b.constant('b', random([5], 3))]),
+  'two MatMul of one value': (b, x) =>
+    b.op('Add', [
+      b.op('MatMul', [x, b.constant('w', random([K, 5], 2))]),
+      b.op('MatMul', [x, b.constant('v', random([K, 5], 4))]),
+    ]),
+  Gemm: gemm({}, [K, 5], [5]),
+  'Gemm without bias': gemm({}, [K, 5]),
+  'Gemm with transB': gemm({ transB: 1 }, [5, K], [5]),
+  'Gemm with transB, alpha and beta': (b, x) => {
+    const node = gemm({ transB: 1 }, [5, K], [1, 5])(b, x).producer;
+    node?.setAttribute('alpha', 0.5);
+    node?.setAttribute('beta', -1.5);
+    return node?.outputs[0] as Value;
+  },
+};
+
+const modelOf = (build: Build, opset?: number): Model =>
+  buildModel((b) => b.output(build(b, b.input('x', 'float32', ['N', K])), 'y', 'float32'), { opset });
+
+describe('quantizeDynamic', () => {
+  for (const options of [{}, { perChannel: false }] satisfies QuantizeDynamicOptions[]) {
+    const granularity = options.perChannel === false ? 'per tensor' : 'per channel';
+    it.each(Object.keys(FORMS))(
+      `%s, ${granularity}: SQNR ≥ ${LEAST_SQNR} dB at every level`,
+      async (name) => {
+        const float = modelOf(FORMS[name]);
+        const { model, report } = await quantizeDynamic(float, options);
+        const worst = await worstSqnr(float, model, random([7, K], 9));
+        expect(worst).toBeGreaterThan(LEAST_SQNR);
+        expect(worst).toBeLessThan(Infinity);
+        expect(report.mode).toBe('dynamic');
+        expect(report.weights.every(({ dtype }) => dtype === 'int8')).toBe(true);
+        expect(report.weights[0].scales).toBe(options.perChannel === false ? 1 : 5);
+        expect(model.graph.outputs.map((value) => value.name)).toEqual(['y']);
+      },
+    );
+  }
+
+  it('quantizes a value once, whoever reads it', async () => {
+    const { model } = await quantizeDynamic(modelOf(FORMS['two MatMul of one value']));
+    const ops = [...model.graph.nodes].map((node) => node.opType);
+    expect(ops.filter((op) => op === 'DynamicQuantizeLinear')).toHaveLength(1);
+    expect(ops.filter((op) => op === 'MatMulInteger')).toHaveLength(2);
+  });
+
+  it('leaves in float, with the reason: computed and higher-rank weights, transposed inputs, other ops, unwanted nodes', async () => {
+    const model = buildModel((b) => {
+      const x = b.input('x', 'float32', [K, K]);
+      b.output(b.op('MatMul', [x, x], {}, 'a'));
+      b.output(b.op('MatMul', [x, b.constant('w3', random([2, K, 3]))], {}, 'b'));
+      b.output(b.op('Gemm', [x, b.constant('w2', random([K, 3]))], { transA: 1 }, 'c'));
+      b.output(b.op('Sigmoid', [x], {}, 'd'));
+      b.output(b.op('MatMul', [x, b.constant('w1', random([K, 3]))], {}, 'e'));
+    });
+    const unwanted = [...model.graph.nodes].at(-1)?.name ?? '';
+    const mapping = staticQConfigMapping().setModuleName(unwanted, null);
+    const { report } = await quantizeDynamic(model, { qconfigMapping: mapping });
+    expect(report.quantized).toEqual([]);
+    expect(report.skipped.map(({ reason }) => reason)).toEqual([
+      'its second operand is computed',
+      'its weight has 3 axes, not 2',
+      'it transposes its first operand',
+      'Sigmoid has no dynamic integer form here',
+      'the QConfigMapping leaves it in float',
+    ]);
+  });
+
+  it('digits_mlp: size below 45 %, at most 1 of 32 digits read differently', async () => {
+    const float = await zooModel('digits_mlp');
+    const { model } = await quantizeDynamic(float);
+    const [small, large] = [(await bytesOf(model)).length, (await bytesOf(float)).length];
+    expect(small / large).toBeLessThan(0.45);
+    const input = zooInput('digits_mlp');
+    const answers = await Promise.all(
+      [float, model].map(async (m) => {
+        const runner = await ortNode(m, { optimization: 'all' });
+        const { logits } = await runner.run({ input });
+        await runner.dispose();
+        return argmax(logits);
+      }),
+    );
+    const differing = answers[0].filter((digit, i) => digit !== answers[1][i]);
+    expect(differing.length).toBeLessThanOrEqual(1);
+  });
+
+  it('refuses opset 10 and a model that is quantized already', async () => {
+    await expect(quantizeDynamic(modelOf(FORMS.MatMul, 10))).rejects.toThrow(/opset 11 or newer, got 10/);
+    const { model } = await quantizeDynamic(modelOf(FORMS.MatMul));
+    await expect(quantizeDynamic(model)).rejects.toMatchObject({ code: 'GRAPH_NOT_QUANTIZABLE' });
+  });
+
+  it('does not change the model', async () => {
+    const float = modelOf(FORMS.Gemm);
+    await quantizeDynamic(float);
+    expect([...float.graph.nodes].map((node) => node.opType)).toEqual(['Gemm']);
+  });
+});
+
+function argmax({ data, shape }: Tensor): number[] {
+  const [rows, cols] = shape;
+  return Array.from({ length: rows }, (_, row) => {
+    const values = Array.from(data.subarray(row * cols, (row + 1) * cols) as Float32Array);
+    return values.indexOf(Math.max(...values));
+  });
+}
