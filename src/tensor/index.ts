@@ -4,4 +4,5 @@ export { DTYPES, codeRange, type DType, type DTypeInfo, type QuantDType, type Te
 export { bfloat16Bits, bfloat16Value, float16Bits, float16Value } from './float16.ts';
 export { formatTensor, type PrintOptions } from './format.ts';
 export { packBits, unpackBits, type PackedBits } from './pack.ts';
-export { Tensor, tensor, type NestedNumbers, type TensorLike } from './tensor.ts';
+export type { NestedNumbers } from './nested.ts';
+export { Tensor, tensor, type TensorLike } from './tensor.ts';

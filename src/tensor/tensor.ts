@@ -3,9 +3,8 @@ import { dtypeInfo, storageLength, type DType, type TensorData, type TensorDataO
 import { checkShape, elementCount } from './shape.ts';
 import { formatTensor, type PrintOptions } from './format.ts';
 import { htmlTable } from './html.ts';
-
-/** Nested arrays of numbers (or bigints), as deep as the tensor has axes. A bare number is a scalar. */
-export type NestedNumbers = number | bigint | readonly NestedNumbers[];
+import { flattenNested, nest, storeValues, type NestedNumbers } from './nested.ts';
+import { elementValues } from './values.ts';
 
 /**
  * What every function takes for a tensor: ours, or anything with `{data, dims}` such as an onnxruntime tensor, whose
@@ -18,6 +17,7 @@ export type TensorLike =
 const INSPECT = Symbol.for('nodejs.util.inspect.custom');
 const JUPYTER = Symbol.for('Jupyter.display');
 
+/** A dense row-major tensor. Immutable but for `data`, which is the caller's own array. */
 export class Tensor<D extends DType = DType> {
   readonly dtype: D;
   readonly shape: readonly number[];
@@ -46,6 +46,11 @@ export class Tensor<D extends DType = DType> {
   /** Number of elements. */
   get size(): number {
     return elementCount(this.shape);
+  }
+
+  /** Elements as nested arrays, decoded and unpacked; a scalar gives the bare number, 64-bit integers bigints. */
+  toArray(): NestedNumbers {
+    return nest(elementValues(this), this.shape);
   }
 
   /** As `print(torch_tensor)` writes it. */
@@ -82,51 +87,32 @@ function isTensorData(values: unknown): values is TensorData {
 }
 
 /**
- * A tensor from nested numbers (float32, or `dtype`) or from a typed array (its own dtype, no copy).
+ * A tensor from nested numbers (float32, or `dtype`) or from a typed array (its own dtype, or `dtype`, no copy).
  * `shape` defaults to the nesting, or to one axis for a typed array.
  *
- * @throws TypeError on ragged nesting; RangeError if `shape` does not fit the number of values.
+ * @throws TypeError on ragged nesting; RangeError if `shape` does not fit the number of values, or an integer dtype
+ * cannot hold one of them.
  * @example tensor([[1, 2], [3, 4]])            // float32, shape [2, 2]
  * @example tensor(new Int8Array(6), [2, 3])    // int8
  */
+export function tensor(values: NestedNumbers | Float32Array, shape?: readonly number[]): Tensor<'float32'>;
+export function tensor(values: TensorData, shape?: readonly number[]): Tensor;
+export function tensor<D extends DType>(
+  values: NestedNumbers | TensorData,
+  shape: readonly number[] | undefined,
+  dtype: D,
+): Tensor<D>;
+export function tensor(
+  values: NestedNumbers | TensorData,
+  shape: readonly number[] | undefined,
+  dtype: DType | undefined,
+): Tensor;
 export function tensor(values: NestedNumbers | TensorData, shape?: readonly number[], dtype?: DType): Tensor {
   if (isTensorData(values)) {
     const own = dtype ?? (DTYPE_OF_ARRAY.get(values.constructor) as DType);
     return new Tensor(own, shape ?? [values.length], values);
   }
-  const flat: (number | bigint)[] = [];
-  const nesting: number[] = [];
-  flatten(values as NestedNumbers, 0, nesting, flat);
+  const flat = flattenNested(values);
   const target = dtype ?? 'float32';
-  const { bits, storage } = dtypeInfo(target);
-  if (bits < 8 || target === 'float16' || target === 'bfloat16') {
-    throw new TypeError(`tensor: expected a typed array for ${target}, got nested numbers`);
-  }
-  const data = new storage(flat.length);
-  const wide = data instanceof BigInt64Array || data instanceof BigUint64Array;
-  for (let i = 0; i < flat.length; i++) {
-    // The two branches keep number and bigint storage apart; the cast states which one `data` is.
-    (data as Record<number, number | bigint>)[i] = wide ? BigInt(flat[i]) : Number(flat[i]);
-  }
-  return new Tensor(target, shape ?? nesting, data);
-}
-
-function flatten(values: NestedNumbers, depth: number, shape: number[], out: (number | bigint)[]): void {
-  if (!Array.isArray(values)) {
-    if (typeof values !== 'number' && typeof values !== 'bigint') {
-      throw new TypeError(`tensor: expected numbers, got ${typeof values}`);
-    }
-    if (depth !== shape.length) throw raggedError(depth);
-    out.push(values);
-    return;
-  }
-  if (out.length === 0 && depth === shape.length) shape.push(values.length);
-  if (shape[depth] !== values.length) throw raggedError(depth);
-  for (const value of values) flatten(value, depth + 1, shape, out);
-}
-
-function raggedError(depth: number): TypeError {
-  return new TypeError(
-    `tensor: expected arrays of equal length and depth, got ragged nesting at depth ${depth}`,
-  );
+  return new Tensor(target, shape ?? flat.shape, storeValues(flat.values, target));
 }
