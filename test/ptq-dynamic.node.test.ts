@@ -121,9 +121,15 @@ describe('quantizeDynamic', () => {
       b.output(b.op('MatMul', [x, b.constant('w1', random([K, 3]))], {}, 'e'));
     });
     const unwanted = [...model.graph.nodes].at(-1)?.name ?? '';
+    model.graph.addNode({
+      opType: 'MatMul',
+      inputs: [model.graph.value('x'), model.graph.value('w1')],
+      outputs: ['f'],
+    });
+    model.graph.addOutput(model.graph.value('f') as Value);
     const mapping = staticQConfigMapping().setModuleName(unwanted, null);
     const { report } = await quantizeDynamic(model, { qconfigMapping: mapping });
-    expect(report.quantized).toEqual([]);
+    expect(report.quantized).toEqual([{ node: 'MatMul(f)', opType: 'MatMul' }]);
     expect(report.skipped.map(({ reason }) => reason)).toEqual([
       'its second operand is computed',
       'its weight has 3 axes, not 2',
@@ -151,7 +157,11 @@ describe('quantizeDynamic', () => {
     expect(differing.length).toBeLessThanOrEqual(1);
   });
 
-  it('refuses opset 10 and a model that is quantized already', async () => {
+  it('refuses opset 10, a model that is quantized already, and one without a node to quantize', async () => {
+    const relu = modelOf((b, x) => b.op('Relu', [x]));
+    await expect(quantizeDynamic(relu)).rejects.toThrow(
+      /got none. Relu: Relu has no dynamic integer form here \(1\)/,
+    );
     await expect(quantizeDynamic(modelOf(FORMS.MatMul, 10))).rejects.toThrow(/opset 11 or newer, got 10/);
     const { model } = await quantizeDynamic(modelOf(FORMS.MatMul));
     await expect(quantizeDynamic(model)).rejects.toMatchObject({ code: 'GRAPH_NOT_QUANTIZABLE' });

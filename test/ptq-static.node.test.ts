@@ -5,7 +5,7 @@ import {
   HistogramObserver,
   MinMaxObserver,
   QConfig,
-  QConfigMapping,
+  type QConfigMapping,
   sqnr,
   tensor,
   type Tensor,
@@ -421,6 +421,8 @@ describe('bad input', () => {
     await expect(quantizeStatic(quantized, { batches })).rejects.toMatchObject({
       code: 'GRAPH_NOT_QUANTIZABLE',
     });
+    const relu = buildModel((b) => b.output(b.op('Relu', [image(b)]), 'y', 'float32'));
+    expect(() => prepare(relu)).toThrow(/got none. Relu: its input is float \(1\)/);
     const old = buildModel((b) => b.output(GRAPHS['Conv with Relu'](b), 'y', 'float32'), { opset: 12 });
     expect(() => prepare(old)).toThrow(/opset 13 or newer for 8-bit codes by channel, got 12/);
     expect(prepare(old, staticQConfigMapping({ perChannel: false })).nodes).toHaveLength(2);

@@ -1,6 +1,7 @@
-/** What a model must not be when quantization starts. */
+/** What a model must not be when quantization starts, and what must have come of it. */
 import { GraphError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
+import type { SkippedNode } from '../passes/pass.ts';
 
 const QUANTIZED_OPS =
   /^(QuantizeLinear|DynamicQuantizeLinear|MatMulInteger|ConvInteger|QLinear.+|QGemm|MatMulNBits)$/;
@@ -15,4 +16,28 @@ export function checkNotQuantized(model: Model): void {
       details: { node: node.label, opType: node.opType },
     });
   }
+}
+
+/** Reasons that are listed when nothing could be quantized. */
+const SHOWN_REASONS = 4;
+
+/**
+ * A result equal to its input must not look like one.
+ *
+ * @throws GraphError GRAPH_NOT_QUANTIZABLE, with the commonest reasons, if no node was chosen
+ */
+export function checkSomethingQuantized(count: number, skipped: readonly SkippedNode[]): void {
+  if (count > 0) return;
+  const counts = new Map<string, number>();
+  for (const { opType, reason } of skipped) {
+    const line = `${opType}: ${reason}`;
+    counts.set(line, (counts.get(line) ?? 0) + 1);
+  }
+  const reasons = [...counts].sort((a, b) => b[1] - a[1]).slice(0, SHOWN_REASONS);
+  const list = reasons.map(([line, nodes]) => `${line} (${nodes})`).join('; ');
+  throw new GraphError(`quantize: expected a node that can be quantized, got none. ${list}`, {
+    code: 'GRAPH_NOT_QUANTIZABLE',
+    hint: 'Look at the reasons; another mode (static, dynamic) or a float32 export may help.',
+    details: { skipped },
+  });
 }

@@ -6,7 +6,7 @@ import { checkOpset } from '../graph/opset.ts';
 import type { QConfig } from '../qconfig/qconfig.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import { outputOf, present } from '../passes/access.ts';
-import { checkNotQuantized } from './check-model.ts';
+import { checkNotQuantized, checkSomethingQuantized } from './check-model.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import { checkForms, observerSpec } from './observer-spec.ts';
 import type { PlannedActivation, PlannedNode, Plan } from './plan.ts';
@@ -19,7 +19,7 @@ import { selectNodes, type Selection } from './select.ts';
  * Object types of the mapping are ONNX op types, module names are node names. `null` leaves a node in float.
  *
  * @throws UnsupportedError if the model's opset has no form for what the mapping asks (per-channel weights: 13);
- *   GraphError if the model is quantized already
+ *   GraphError if the model is quantized already, or has no node that can be
  */
 export function prepare(model: Model, qconfigMapping: QConfigMapping = staticQConfigMapping()): Plan {
   checkOpset(model);
@@ -29,6 +29,7 @@ export function prepare(model: Model, qconfigMapping: QConfigMapping = staticQCo
     qconfigs.get(node) === undefined ? 'the QConfigMapping leaves it in float' : true,
   );
   const nodes = plannedNodes(selection, qconfigs);
+  checkSomethingQuantized(nodes.length, selection.skipped);
   checkForms(model, nodes);
   return {
     version: 1,

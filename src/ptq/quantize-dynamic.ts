@@ -24,7 +24,7 @@ import type { SkippedNode } from '../passes/pass.ts';
 import { removeUnusedInPlace } from '../passes/remove-unused.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { checkNotQuantized } from './check-model.ts';
+import { checkNotQuantized, checkSomethingQuantized } from './check-model.ts';
 import { loadFloat32, quantizeWeight, type QuantizedWeightData } from './constants.ts';
 import type { Converted, ConvertOptions } from './convert.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
@@ -50,7 +50,7 @@ export interface QuantizeDynamicOptions {
 /**
  * Quantizes every MatMul and Gemm whose weight is a constant. The model is not changed.
  *
- * @throws UnsupportedError below opset 11; GraphError if the model is quantized already
+ * @throws UnsupportedError below opset 11; GraphError if the model is quantized already, or has no node that can be
  */
 export async function quantizeDynamic(
   model: Model,
@@ -71,6 +71,7 @@ export async function quantizeDynamic(
     await job.visit(node, qconfig ? observerSpec(qconfig.weight) : undefined);
     options.onProgress?.({ stage: 'convert', done: index + 1, total: nodes.length, unit: 'nodes' });
   }
+  checkSomethingQuantized(job.quantized.length, job.skipped);
   removeUnusedInPlace(copy);
   copy.producerName = 'zeropoint';
   copy.producerVersion = VERSION;

@@ -1,12 +1,13 @@
 /**
  * Which nodes compute in integers. Three questions, in this order:
  *
- * 1. Forward: has the op a policy, is its data float32, does the QConfigMapping want it, and (for ops that only carry
+ * 1. Forward: has the op a policy, does the QConfigMapping want it, is its data float32, and (for ops that only carry
  *    integers on) is its input quantized already?
  * 2. Backward: an op with a float form of its output (Gemm) keeps it unless somebody after it computes in integers;
  *    carriers between it and the end of the graph then have nothing to carry.
  * 3. Fusion: a Relu or Clip that alone reads a quantized op's output belongs to that op.
  */
+import type { ElementType } from '../graph/element-type.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { Node } from '../graph/node.ts';
 import type { Value } from '../graph/value.ts';
@@ -74,14 +75,22 @@ class SelectionState {
   #consider(node: Node, opset: number, wanted: Wanted): SelectedNode | string {
     const policy = policyOf(node);
     if (policy === undefined) return `no integer form of ${node.qualifiedOp} is known here`;
-    const type = node.inputs.map((input) => input && this.#types.get(input)).find((t) => t !== undefined);
-    if (type !== 'float32') return `its data is ${type ?? 'of unknown type'}, not float32`;
     const decision = wanted(node);
     if (decision !== true) return decision;
     const plan = policy.plan(node, opset);
     if (isRefusal(plan)) return plan.reason;
+    const type = this.#dataType(node, plan);
+    if (type !== 'float32') return `its data is ${type ?? 'of unknown type'}, not float32`;
     if (policy.kind !== 'compute' && !this.#readsGrid(node, plan)) return 'its input is float';
     return { policy, plan };
+  }
+
+  /** Element type of what the node computes on: the first operand that is known tells, since all have the same. */
+  #dataType(node: Node, plan: OpPlan): ElementType | undefined {
+    return node.inputs
+      .filter((_input, index) => plan.inputs[index]?.kind !== 'keep')
+      .map((input) => input && this.#types.get(input))
+      .find((type) => type !== undefined);
   }
 
   #readsGrid(node: Node, plan: OpPlan): boolean {
