@@ -110,7 +110,7 @@ export function fakeQuantizeLearnablePerTensorAffineBackward(
     options.numerics === 'torch-2.13'
       ? Float32Array.of(Math.trunc(clamp(f32(float[0] + 0.5), quantMin, quantMax)))
       : roundZeroPoints(float, quantMin, quantMax);
-  return backward(dY, x, Float32Array.of(singleParam(scale, 'scale', where)), rounded, params, options);
+  return backward(dY, x, [singleParam(scale, 'scale', where)], rounded, params, options);
 }
 
 /**

@@ -55,7 +55,7 @@ export function fakeQuantizePerTensorAffine(
 ): Tensor<'float32'> {
   const where = 'fakeQuantizePerTensorAffine';
   const request = { where, granularity: { kind: 'per_tensor' }, zeroPoints: 'integer', options } as const;
-  const scales = Float32Array.of(singleParam(scale, 'scale', where));
+  const scales = [singleParam(scale, 'scale', where)];
   return fakeQuantize(x, scales, singleParam(zeroPoint, 'zero point', where), [quantMin, quantMax], request);
 }
 

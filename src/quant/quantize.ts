@@ -81,7 +81,7 @@ export function quantizePerTensor<D extends QuantDType>(
   const value = singleParam(scale, 'scale', where);
   const granularity = { kind: 'per_tensor' } as const;
   const request = { where, granularity, dtype, zeroPoints: 'integer', options } as const;
-  return quantize(x, Float32Array.of(value), singleParam(zeroPoint, 'zero point', where), request, value);
+  return quantize(x, [value], singleParam(zeroPoint, 'zero point', where), request, value);
 }
 
 /**
