@@ -28,6 +28,7 @@ import type { Granularity, Numerics, ParamValues } from './types.ts';
 
 const f32 = Math.fround;
 
+/** Options of the backward functions. */
 export interface LearnableBackwardOptions {
   /**
    * Default `default`. `torch-2.13` decides inside or outside by rne(x·(1/scale) + z) though its forward adds after

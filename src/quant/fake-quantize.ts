@@ -16,6 +16,7 @@ import { outArray, type Out } from './out.ts';
 import { describeParams, zeroPointKind, type BlockAxis } from './quantize.ts';
 import type { Granularity, Numerics, ParamValues } from './types.ts';
 
+/** Options of every fake-quantize. */
 export interface FakeQuantizeOptions {
   /** Default `default`. */
   readonly numerics?: Numerics;
@@ -28,11 +29,13 @@ export interface FakeQuantizeOptions {
   readonly mask?: Uint8Array;
 }
 
+/** Options of {@link fakeQuantizePerChannelAffine}. */
 export interface FakeQuantizePerChannelOptions extends FakeQuantizeOptions {
   /** Default `per_channel_affine`, which takes integer zero points only. */
   readonly qscheme?: 'per_channel_affine' | 'per_channel_affine_float_qparams';
 }
 
+/** Options of {@link fakeQuantizePerBlockAffine}. */
 export interface FakeQuantizePerBlockOptions extends FakeQuantizeOptions {
   /** Default `per_block_affine`, which takes integer zero points only. */
   readonly qscheme?: 'per_block_affine' | 'per_block_affine_float_qparams';

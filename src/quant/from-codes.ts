@@ -11,6 +11,7 @@ import { describeParams, zeroPointKind } from './quantize.ts';
 import { QuantizedTensor } from './quantized-tensor.ts';
 import type { Granularity, ParamValues, TensorQScheme } from './types.ts';
 
+/** Scales, zero points and what they apply to, for {@link quantizedTensorFromCodes}. */
 export interface CodeParams {
   readonly scale: ParamValues;
   readonly zeroPoint: ParamValues;

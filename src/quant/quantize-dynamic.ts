@@ -7,6 +7,7 @@ import { chooseQParams, type ScaleAndZeroPoint } from './qparams.ts';
 import { quantizePerTensor, type QuantizeOptions } from './quantize.ts';
 import type { QuantizedTensor } from './quantized-tensor.ts';
 
+/** Options of {@link quantizePerTensorDynamic}. */
 export interface QuantizeDynamicOptions<D extends QuantDType = QuantDType> extends QuantizeOptions<D> {
   /** Chooses scale and zero point for half the range; codes still use all of it, as in torch. Default false. */
   readonly reduceRange?: boolean;

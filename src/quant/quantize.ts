@@ -21,6 +21,7 @@ import { outArray, type Out } from './out.ts';
 import { QuantizedTensor } from './quantized-tensor.ts';
 import type { Granularity, Numerics, ParamValues } from './types.ts';
 
+/** Options of every quantize function. */
 export interface QuantizeOptions<D extends QuantDType = QuantDType> {
   /** Default `default`. */
   readonly numerics?: Numerics;
@@ -28,11 +29,13 @@ export interface QuantizeOptions<D extends QuantDType = QuantDType> {
   readonly out?: Out<D>;
 }
 
+/** Options of {@link quantizePerChannel}. */
 export interface QuantizePerChannelOptions<D extends QuantDType = QuantDType> extends QuantizeOptions<D> {
   /** Default `per_channel_affine`, which takes integer zero points only. */
   readonly qscheme?: 'per_channel_affine' | 'per_channel_affine_float_qparams';
 }
 
+/** Options of {@link quantizePerBlock}. */
 export interface QuantizePerBlockOptions<D extends QuantDType = QuantDType> extends QuantizeOptions<D> {
   /** Default `per_block_affine`, which takes integer zero points only. */
   readonly qscheme?: 'per_block_affine' | 'per_block_affine_float_qparams';

@@ -34,6 +34,7 @@ export interface QuantizedTensorInit<D extends QuantDType> {
   readonly scale?: number;
 }
 
+/** Options of `dequantize`. */
 export interface DequantizeOptions {
   /** Where the values go. */
   readonly out?: Out<'float32'>;
@@ -60,6 +61,7 @@ const INT_REPR: Readonly<Record<QuantDType, DType>> = {
 const INSPECT = Symbol.for('nodejs.util.inspect.custom');
 const JUPYTER = Symbol.for('Jupyter.display');
 
+/** An integer tensor with its scales and zero points; made by the quantize functions and `quantizedTensorFromCodes`. */
 export class QuantizedTensor<D extends QuantDType = QuantDType> {
   readonly dtype: D;
   readonly shape: readonly number[];

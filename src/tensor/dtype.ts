@@ -17,6 +17,7 @@ export type TensorData =
   | BigInt64Array
   | BigUint64Array;
 
+/** A row of the dtype table. */
 export interface DTypeInfo {
   /** Bits of one element. */
   readonly bits: number;
@@ -46,6 +47,7 @@ export type QuantDType =
   | 'uint16'
   | 'int32';
 
+/** Every dtype a tensor can have. */
 export type DType =
   | QuantDType
   | 'float32'
@@ -80,6 +82,7 @@ export type TensorDataOf<D extends DType> = D extends 'float32'
 
 const INT32 = [-2147483648, 2147483647] as const;
 
+/** The facts of every dtype, by name. */
 export const DTYPES: Readonly<Record<DType, DTypeInfo>> = {
   float32: { bits: 32, kind: 'float', storage: Float32Array },
   float64: { bits: 64, kind: 'float', storage: Float64Array },
