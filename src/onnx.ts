@@ -28,6 +28,8 @@ export type {
   WriteProgress,
   WrittenFile,
 } from './formats/onnx/write-model.ts';
+export { openNumpy } from './formats/npy/index.ts';
+export type { NumpyArray, RowReader } from './formats/npy/index.ts';
 export { directorySink, MemorySink } from './formats/sink.ts';
 export type { Sink, SinkLike } from './formats/sink.ts';
 export type { Source, SourceLike } from './formats/source.ts';
@@ -36,11 +38,14 @@ export {
   createRunner,
   inputValues,
   measureLatency,
+  openCalibrationData,
   ortNode,
   ortWeb,
   outputValues,
 } from './runners/index.ts';
 export type {
+  CalibrationData,
+  CalibrationDataOptions,
   Comparison,
   Feeds,
   GraphOptimization,

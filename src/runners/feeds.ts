@@ -73,7 +73,8 @@ export function checkInput(input: RunnerValue, given: TensorFacts, where: string
   throw inputError(input, given, where);
 }
 
-function inputError(input: RunnerValue, given: TensorFacts, where: string): CalibrationError {
+/** What is wrong with an array, and what would be right. */
+export function inputError(input: RunnerValue, given: TensorFacts, where: string): CalibrationError {
   return new CalibrationError(
     `${where}: input '${input.name}': expected ${formatRunnerValue(input)}, got ${formatRunnerValue(given)}`,
     {

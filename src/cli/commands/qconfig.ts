@@ -1,0 +1,59 @@
+/** From the words of `zeropoint quantize` to a QConfigMapping. */
+import {
+  EntropyObserver,
+  HistogramObserver,
+  MinMaxObserver,
+  MovingAverageMinMaxObserver,
+  MSEObserver,
+  PercentileObserver,
+  type QConfigMapping,
+} from 'zeropoint';
+import { staticQConfigMapping, type Model } from 'zeropoint/onnx';
+import { UsageError } from '../errors.ts';
+import type { ObserverName, QuantizeOptions } from '../verbs/quantize.ts';
+
+interface ActivationArgs {
+  readonly dtype: 'quint8' | 'qint8';
+  readonly rule: 'onnx';
+}
+
+const OBSERVERS = {
+  minmax: (args: ActivationArgs) => MinMaxObserver.withArgs(args),
+  'moving-average': (args: ActivationArgs) => MovingAverageMinMaxObserver.withArgs(args),
+  histogram: (args: ActivationArgs) => HistogramObserver.withArgs(args),
+  percentile: (args: ActivationArgs) => PercentileObserver.withArgs(args),
+  entropy: (args: ActivationArgs) => EntropyObserver.withArgs(args),
+  mse: (args: ActivationArgs) => MSEObserver.withArgs(args),
+} as const satisfies Record<ObserverName, unknown>;
+
+/** @throws UsageError if a pattern of `--exclude` matches no node */
+export function qconfigMappingOf(model: Model, options: QuantizeOptions): QConfigMapping {
+  const { observer = 'minmax', activationDtype = 'uint8', perTensor = false, exclude = [] } = options;
+  const dtype = activationDtype === 'uint8' ? 'quint8' : 'qint8';
+  const activation = OBSERVERS[observer]({ dtype, rule: 'onnx' });
+  const mapping = staticQConfigMapping({ perChannel: !perTensor, activation });
+  for (const pattern of exclude) {
+    for (const name of matchingNames(model, pattern)) mapping.setModuleName(name, null);
+  }
+  return mapping;
+}
+
+function matchingNames(model: Model, pattern: string): readonly string[] {
+  const literal = pattern.split('*').map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`));
+  const matcher = new RegExp(`^${literal.join('.*')}$`, 's');
+  // A node without a name cannot be meant, and '' would mean the whole model.
+  const names = [...model.graph.nodes].map((node) => node.name).filter((name) => name !== '');
+  const matches = names.filter((name) => matcher.test(name));
+  if (matches.length > 0) return matches;
+  throw new UsageError(
+    `--exclude: expected the name of a node, got '${pattern}', which matches none`,
+    names.length === 0 ? 'The nodes of this model have no names.' : `Names look like ${examples(names)}.`,
+  );
+}
+
+function examples(names: readonly string[]): string {
+  return names
+    .slice(0, 3)
+    .map((name) => `'${name}'`)
+    .join(', ');
+}

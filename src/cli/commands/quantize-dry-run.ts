@@ -1,0 +1,73 @@
+/** `zeropoint quantize --dry-run`: what would be done, and about what size comes out. Nothing is run or written. */
+import {
+  prepare,
+  quantizeDynamic,
+  writeModel,
+  type Model,
+  type PlannedNode,
+  type SkippedNode,
+} from 'zeropoint/onnx';
+import { totalSize } from '../files.ts';
+import type { Outcome } from '../frame.ts';
+import { bytes, percent, table } from '../table.ts';
+import type { QuantizeJob } from './quantize.ts';
+import { nodeLines } from './node-lines.ts';
+
+interface DryRun {
+  readonly input: string;
+  readonly output: string;
+  readonly mode: QuantizeJob['choice'];
+  readonly size: number;
+  readonly expectedSize: number;
+  readonly quantized: readonly { readonly node: string; readonly opType: string }[];
+  readonly skipped: readonly SkippedNode[];
+}
+
+export async function dryRun(job: QuantizeJob): Promise<Outcome> {
+  const size = await totalSize(job.input, job.original);
+  const plan = job.choice.mode === 'dynamic' ? await dynamicPlan(job) : staticPlan(job, size);
+  const { input, output, choice } = job;
+  const json: DryRun = { input, output, mode: choice, size, ...plan };
+  return { json, text: () => describe(json) };
+}
+
+type Plan = Pick<DryRun, 'expectedSize' | 'quantized' | 'skipped'>;
+
+/** Needs no data, so that it can be done for once and thrown away: the size is exact. */
+async function dynamicPlan({ model, mapping }: QuantizeJob): Promise<Plan> {
+  const { model: quantized, report } = await quantizeDynamic(model, { qconfigMapping: mapping });
+  return { expectedSize: await writtenSize(quantized), quantized: report.quantized, skipped: report.skipped };
+}
+
+async function writtenSize(model: Model): Promise<number> {
+  const nowhere = (): { write: () => void; sibling: () => { write: () => void } } => ({
+    write: () => undefined,
+    sibling: nowhere,
+  });
+  const files = await writeModel(model, nowhere());
+  return files.reduce((sum, { size }) => sum + size, 0);
+}
+
+/** A quarter of each float32 weight stays; scales and new nodes are not counted. */
+function staticPlan({ model, mapping }: QuantizeJob, size: number): Plan {
+  const { nodes, skipped } = prepare(model, mapping);
+  const saved = nodes.reduce((sum, node) => sum + (weightBytes(model, node) * 3) / 4, 0);
+  return {
+    expectedSize: Math.round(size - saved),
+    quantized: nodes.map(({ node, opType }) => ({ node, opType })),
+    skipped,
+  };
+}
+
+function weightBytes(model: Model, planned: PlannedNode): number {
+  const weight = model.graph.value(planned.output)?.producer?.inputs[1]?.constant;
+  return weight?.elementType === 'float32' ? weight.byteLength : 0;
+}
+
+function describe({ input, output, size, expectedSize, quantized, skipped }: DryRun): string {
+  const head = table([
+    ['would write', `${output}  (from ${input})`],
+    ['size', `${bytes(size)} → about ${bytes(expectedSize)}  (${percent(expectedSize / size)})`],
+  ]);
+  return `${head}\n${nodeLines(quantized, skipped)}`;
+}

@@ -1,0 +1,75 @@
+/** What `zeropoint quantize` says when it is done. */
+import type { OutputError } from 'zeropoint/onnx';
+import { bytes, counted, percent, table } from '../table.ts';
+import { nodeLines } from './node-lines.ts';
+import type { QuantizeJob, QuantizeResult } from './quantize.ts';
+import type { Verification } from './verify.ts';
+
+/** Below these an output is likely to hurt: about 2 % noise, and one decision in fifty. */
+const LOW_SQNR = 17;
+const LOW_AGREEMENT = 0.98;
+
+export function summary(job: QuantizeJob, result: QuantizeResult): string {
+  const { input, output, report, seconds } = result;
+  const samples = report.samples === 0 ? '' : `, calibrated on ${counted(report.samples, 'sample')}`;
+  const head = table([
+    ['wrote', `${output.file}  (${report.mode}${samples}, ${seconds.toFixed(1)} s)`],
+    ['size', `${bytes(input.size)} → ${bytes(output.size)}  (${percent(output.size / input.size)})`],
+  ]);
+  const parts = [
+    head,
+    nodeLines(report.quantized, report.skipped),
+    errorTable(job, result),
+    nextStep(job, result),
+  ];
+  return parts.join('\n');
+}
+
+function errorTable({ options }: QuantizeJob, { verification }: QuantizeResult): string {
+  if (verification === null) return 'not checked: --no-verify\n';
+  const { runtime, inputs, samples, outputs } = verification;
+  if (inputs === 'nothing')
+    return `loaded by ${runtime}; not compared, since there is no data (--calibrate)\n`;
+  const rows = outputs.map(({ name, sqnr, cosine, maxAbsError, agreement }) => [
+    `  ${name}`,
+    sqnr === undefined ? '-' : sqnr === Infinity ? 'equal' : `${sqnr.toFixed(1)} dB`,
+    cosine?.toFixed(5) ?? '-',
+    maxAbsError.toPrecision(3),
+    agreement === undefined ? '-' : percent(agreement),
+  ]);
+  const where = inputs === 'data' ? (options.calibrate ?? 'data') : inputs;
+  return [
+    `error against the original, on ${counted(samples, 'sample')} of ${where}, by ${runtime}\n`,
+    table(
+      [['  output', 'SQNR', 'cosine', 'max error', 'agreement'], ...rows],
+      ['left', 'right', 'right', 'right', 'right'],
+    ),
+  ].join('');
+}
+
+function nextStep({ input, output, options, choice }: QuantizeJob, { verification }: QuantizeResult): string {
+  if (verification !== null && isPoor(verification)) {
+    const better = remedy(options.observer, options.calibrate, choice.mode, input);
+    if (better !== undefined) return `the error is large; try: ${better}\n`;
+  }
+  return `next: zeropoint inspect ${output}\n`;
+}
+
+function isPoor({ outputs }: Verification): boolean {
+  return outputs.some(
+    ({ sqnr, agreement }: OutputError) => (sqnr ?? Infinity) < LOW_SQNR || (agreement ?? 1) < LOW_AGREEMENT,
+  );
+}
+
+function remedy(
+  observer: string | undefined,
+  data: string | undefined,
+  mode: string,
+  input: string,
+): string | undefined {
+  if (mode === 'dynamic' || data === undefined) return undefined;
+  const next = observer === undefined || observer === 'minmax' ? 'mse' : 'percentile';
+  return observer === next
+    ? undefined
+    : `zeropoint quantize ${input} --calibrate ${data} --observer ${next} --force`;
+}

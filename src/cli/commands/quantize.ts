@@ -1,0 +1,153 @@
+/** `zeropoint quantize`: read, choose a mode, quantize, write, load and compare, then put the file in its place. */
+import {
+  openCalibrationData,
+  inputValues,
+  quantizeDynamic,
+  quantizeStatic,
+  readModel,
+  writeModel,
+  clean,
+  type CalibrationData,
+  type Converted,
+  type Model,
+  type Progress,
+  type QuantizationReport,
+} from 'zeropoint/onnx';
+import { QuantError, type QConfigMapping } from 'zeropoint';
+import { checkFree, defaultOutput, stageOutput, totalSize } from '../files.ts';
+import { runVerb, type Context } from '../frame.ts';
+import { chooseMode, type ModeChoice } from '../mode.ts';
+import type { ProgressFacts } from '../progress.ts';
+import { openRunner } from '../runtime.ts';
+import type { QuantizeOptions } from '../verbs/quantize.ts';
+import { qconfigMappingOf } from './qconfig.ts';
+import { dryRun } from './quantize-dry-run.ts';
+import { summary } from './quantize-summary.ts';
+import { verify, type Verification } from './verify.ts';
+
+/** What one call works on. */
+export interface QuantizeJob {
+  readonly input: string;
+  readonly output: string;
+  readonly options: QuantizeOptions;
+  readonly choice: ModeChoice;
+  /** As read. */
+  readonly original: Model;
+  /** Folded and tidied: what is quantized. */
+  readonly model: Model;
+  readonly mapping: QConfigMapping;
+  readonly data: CalibrationData | undefined;
+}
+
+/** What was done; printed as it is by `--json`. */
+export interface QuantizeResult {
+  readonly input: FileFacts;
+  readonly output: FileFacts;
+  readonly mode: ModeChoice;
+  readonly report: QuantizationReport;
+  /** null with `--no-verify`. */
+  readonly verification: Verification | null;
+  readonly seconds: number;
+}
+
+interface FileFacts {
+  readonly file: string;
+  /** Bytes, external data included. */
+  readonly size: number;
+}
+
+/** Samples of the data that the result is compared on. */
+const VERIFY_SAMPLES = 128;
+
+export async function quantize(input: string, options: QuantizeOptions): Promise<void> {
+  await runVerb(options, async (context) => {
+    const job = await openJob(input, options);
+    context.progress.note(`mode: ${job.choice.mode}, ${job.choice.reason}`);
+    if (options.dryRun) return dryRun(job);
+    const result = await run(job, context);
+    return { json: result, text: () => summary(job, result) };
+  });
+}
+
+async function openJob(input: string, options: QuantizeOptions): Promise<QuantizeJob> {
+  const output = options.output ?? defaultOutput(input);
+  const original = await readModel(input);
+  const choice = chooseMode(original, input, options);
+  if (!options.dryRun) await checkFree(output, options.force ?? false);
+  const { model } = await clean(original);
+  const mapping = qconfigMappingOf(model, options);
+  return { input, output, options, choice, original, model, mapping, data: await openData(model, options) };
+}
+
+async function openData(model: Model, options: QuantizeOptions): Promise<CalibrationData | undefined> {
+  const { calibrate, batchSize, samples, shuffle } = options;
+  if (calibrate === undefined) return undefined;
+  const seed = shuffle === true ? 0 : shuffle;
+  return openCalibrationData(calibrate, inputValues(model), { batchSize, samples, seed });
+}
+
+async function run(job: QuantizeJob, context: Context): Promise<QuantizeResult> {
+  const start = performance.now();
+  const { model, report } = await converted(job, context);
+  checkWorthIt(report);
+  const staged = await stageOutput(job.output, { force: job.options.force ?? false });
+  try {
+    const { signal } = context;
+    const files = await writeModel(model, staged.path, { signal });
+    const verification = job.options.verify ? await verified(job, staged.path, context) : null;
+    signal.throwIfAborted();
+    await staged.commit();
+    return {
+      input: { file: job.input, size: await totalSize(job.input, job.original) },
+      output: { file: job.output, size: files.reduce((sum, { size }) => sum + size, 0) },
+      mode: job.choice,
+      report,
+      verification,
+      seconds: (performance.now() - start) / 1000,
+    };
+  } finally {
+    await staged.discard();
+  }
+}
+
+async function converted(job: QuantizeJob, { signal, progress }: Context): Promise<Converted> {
+  const { choice, model, mapping, data } = job;
+  const onProgress = (facts: Progress): void => progress.update(shown(facts, data));
+  if (choice.mode === 'dynamic')
+    return quantizeDynamic(model, { qconfigMapping: mapping }, { signal, onProgress });
+  if (data === undefined) throw new TypeError('quantize: expected data for static mode, got none');
+  const runner = await openRunner(model);
+  try {
+    const options = { qconfigMapping: mapping, batches: data.batches(), runner };
+    return await quantizeStatic(model, options, { signal, onProgress });
+  } finally {
+    await runner.dispose();
+  }
+}
+
+/** Calibration in samples: people know how many they gave. */
+function shown(
+  { stage, done, total, unit, samples }: Progress,
+  data: CalibrationData | undefined,
+): ProgressFacts {
+  if (stage === 'calibrate' && samples !== undefined && data !== undefined) {
+    return { stage, done: samples, total: data.samples, unit: 'samples' };
+  }
+  return { stage, done, total, unit };
+}
+
+function checkWorthIt(report: QuantizationReport): void {
+  if (report.quantized.length > 0) return;
+  const reasons = [...new Set(report.skipped.map(({ opType, reason }) => `${opType}: ${reason}`))];
+  throw new QuantError('quantize: expected a node that can be quantized, got none', {
+    code: 'GRAPH_NOT_QUANTIZABLE',
+    hint:
+      reasons.length === 0 ? 'The model has no nodes that compute.' : `Left in float: ${reasons.join('; ')}.`,
+    details: { skipped: report.skipped },
+  });
+}
+
+function verified(job: QuantizeJob, path: string, { signal, progress }: Context): Promise<Verification> {
+  progress.update({ stage: 'compare', done: 0, unit: 'samples' });
+  return verify(job.original, path, job.data?.batches({ samples: VERIFY_SAMPLES }), signal);
+}

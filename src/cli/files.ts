@@ -1,0 +1,92 @@
+/** Files of the command line: sizes, and an output that appears when it is complete or not at all. */
+import { rmSync } from 'node:fs';
+import { lstat, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { QuantError } from 'zeropoint';
+import type { Model } from 'zeropoint/onnx';
+import { modelFacts } from './model-facts.ts';
+
+export async function fileSize(path: string): Promise<number> {
+  return (await stat(path)).size;
+}
+
+/** Bytes of a model's file and of the external data that it uses. */
+export async function totalSize(path: string, model: Model): Promise<number> {
+  const external = Object.values(modelFacts(model).externalData);
+  return external.reduce((sum, size) => sum + size, await fileSize(path));
+}
+
+/** `dir/model.onnx` → `dir/model.int8.onnx` */
+export function defaultOutput(path: string): string {
+  return join(dirname(path), `${basename(path).replace(/\.onnx$/i, '')}.int8.onnx`);
+}
+
+/** Throws QuantError OUTPUT_EXISTS if there is something at `path` that may not be overwritten. */
+export async function checkFree(path: string, force: boolean): Promise<void> {
+  const info = await lstat(path).catch(() => undefined);
+  if (info === undefined || (force && info.isFile())) return;
+  const isFile = info.isFile();
+  throw new QuantError(
+    `${path}: expected no file there, got ${isFile ? 'an existing one' : 'something else'}`,
+    {
+      code: 'OUTPUT_EXISTS',
+      hint: isFile
+        ? 'Choose another name with --output, or overwrite it with --force.'
+        : 'Choose another name with --output.',
+      details: { file: path },
+    },
+  );
+}
+
+/** Files that are written and looked at under their final names, but in a hidden folder beside their final place. */
+export interface StagedOutput {
+  /** Where to write. */
+  readonly path: string;
+  /** Moves all files to where they belong, the main one last; gives their paths, the main one first. */
+  commit(): Promise<readonly string[]>;
+  /** Removes what was not committed. Can be called again. */
+  discard(): Promise<void>;
+}
+
+/** @throws QuantError OUTPUT_EXISTS, or OUTPUT_FAILED if the folder cannot be written to */
+export async function stageOutput(
+  target: string,
+  { force }: { readonly force: boolean },
+): Promise<StagedOutput> {
+  const path = resolve(target);
+  await checkFree(path, force);
+  const folder = await stagingFolder(path);
+  // A process that is ended the hard way (second Ctrl-C) must not leave it either.
+  const removeNow = (): void => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', removeNow);
+  return {
+    path: join(folder, basename(path)),
+    commit: () => moveAll(folder, path, force),
+    async discard() {
+      await rm(folder, { recursive: true, force: true });
+      process.off('exit', removeNow);
+    },
+  };
+}
+
+async function stagingFolder(path: string): Promise<string> {
+  try {
+    return await mkdtemp(join(dirname(path), `.${basename(path)}.`));
+  } catch (cause) {
+    throw new QuantError(`${path}: expected a folder to write to, got ${String(cause)}`, {
+      code: 'OUTPUT_FAILED',
+      hint: 'Check that the folder exists and can be written to.',
+      details: { file: path },
+      cause,
+    });
+  }
+}
+
+async function moveAll(folder: string, path: string, force: boolean): Promise<readonly string[]> {
+  const main = basename(path);
+  const others = (await readdir(folder)).filter((name) => name !== main);
+  const targets = [...others, main].map((name) => join(dirname(path), name));
+  for (const target of targets) await checkFree(target, force);
+  for (const target of targets) await rename(join(folder, basename(target)), target);
+  return targets.toReversed();
+}

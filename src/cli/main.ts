@@ -1,0 +1,36 @@
+#!/usr/bin/env node
+/**
+ * The command line: `zeropoint <verb> ...`. Only the parser is loaded here; a verb's code comes with its first use, so
+ * that `--help` answers at once.
+ */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { addInspect } from './verbs/inspect.ts';
+import { addQuantize } from './verbs/quantize.ts';
+import { ExitCode } from './exit-code.ts';
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  readonly version: string;
+};
+
+const program = new Command('zeropoint')
+  .description('Makes ONNX models smaller and faster, and checks what that costs.')
+  .version(version)
+  .exitOverride()
+  .showHelpAfterError('hint: run it with --help to see what it takes.');
+addQuantize(program);
+addInspect(program);
+
+// A reader that has seen enough (`| head`) is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(ExitCode.done);
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // Every verb handles its own errors: what arrives here is the parser's, already printed.
+  if (!(error instanceof CommanderError)) throw error;
+  process.exitCode = error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
+}

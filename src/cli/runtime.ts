@@ -1,0 +1,54 @@
+/** The runtime, wherever it is installed. */
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { QuantError } from 'zeropoint';
+import {
+  createRunner,
+  ortNode,
+  ortWeb,
+  type ModelRunner,
+  type RunnerOptions,
+  type RunnerSource,
+} from 'zeropoint/onnx';
+
+/** In the order of preference. */
+const RUNTIMES = [
+  { name: 'onnxruntime-node', open: ortNode },
+  { name: 'onnxruntime-web', open: ortWeb },
+] as const;
+
+/**
+ * As createRunner, which sees what is installed beside this package; where there is nothing, the project in the working
+ * directory is looked at (`npx` installs this package elsewhere, without optional peers).
+ */
+export async function openRunner(source: RunnerSource, options: RunnerOptions = {}): Promise<ModelRunner> {
+  try {
+    return await createRunner(source, options);
+  } catch (error) {
+    if (!(error instanceof QuantError && error.code === 'RUNTIME_MISSING')) throw error;
+    const runner = await openFromProject(source, options);
+    if (runner === undefined) throw error;
+    return runner;
+  }
+}
+
+async function openFromProject(
+  source: RunnerSource,
+  options: RunnerOptions,
+): Promise<ModelRunner | undefined> {
+  const project = createRequire(join(process.cwd(), 'package.json'));
+  for (const { name, open } of RUNTIMES) {
+    const path = resolved(project, name);
+    if (path !== undefined) return open(source, { ...options, ort: await import(pathToFileURL(path).href) });
+  }
+  return undefined;
+}
+
+function resolved(project: NodeJS.Require, name: string): string | undefined {
+  try {
+    return project.resolve(name);
+  } catch {
+    return undefined;
+  }
+}
