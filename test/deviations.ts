@@ -70,7 +70,7 @@ export const DEVIATIONS: readonly Deviation[] = [
       'With float zero points torch keeps the low 32 bits of an int64, so that codes beyond 2^31 steps depend on bits ' +
       'that mean nothing. Under torch-2.13 we saturate up to 2^63 steps and give quant_min beyond.',
     pattern: any(
-      /^torch-2\.13:quantize_per_channel_float\/qint8\/.*\/huge$/,
+      /^torch-2\.13:quantize_per_channel_float\/qint8\/(.*\/huge|odd-scales)$/,
       /^torch-2\.13:quantize_per_channel_float\/quint\w+\/(3x4\/axis\d|2x3x4\/axis[02])\/huge$/,
     ),
   },
