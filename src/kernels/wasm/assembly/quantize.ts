@@ -2,11 +2,11 @@
  * x → codes. Per element: t = steps(x), at least `low`; integer = bits of (t + MAGIC); code = integer - shift.
  *
  * No upper clamp is needed before rounding: as t grows to +Inf the bits of t + MAGIC grow too, so that narrowing and
- * the final `min` saturate; downwards they would wrap, hence `low`. Unsigned codes are made signed by a bias that is
+ * the final `min` saturate; downwards they would wrap, hence `low`. Signed codes are made unsigned by a bias that is
  * part of `shift` and taken off by an xor of whole vectors, so that one loop serves both.
  *
- * NaN is found by a sum over the run (a NaN, or +Inf and -Inf together, give NaN) and put right in a second
- * pass: one addition a vector; comparing and masking each vector costs two.
+ * NaN passes through as such, is found by a maximum (8 bits) or an OR over the run, and put right in a second pass:
+ * half an instruction a vector. Comparing and masking costs two; a sum of all t, one on the busy adders.
  */
 import {
   addsFirst,
@@ -26,39 +26,75 @@ import {
 } from './common';
 import { FACTORS, LOWS, NANS, SCALES, SHIFTS, ZERO_POINTS } from './memory';
 
+/** t, at least `low`, plus MAGIC; NaN stays NaN. */
 @inline
-function codesOf(t: v128, low: v128, magic: v128, shift: v128): v128 {
-  return i32x4.sub(f32x4.add(f32x4.pmax(low, t), magic), shift);
+function raise(t: v128, low: v128, magic: v128): v128 {
+  return f32x4.add(f32x4.pmax(t, low), magic);
 }
 
-/** Clamps from above and stores sixteen codes of sizeof<T>() bytes. */
+/**
+ * Takes the shifts from u0 ... u3 ({@link raise}), clamps from above, stores sixteen codes of sizeof<T>() bytes, and
+ * returns what {@link mayHaveNan} wants to see. 32-bit codes are not biased, the others are unsigned before `flip`.
+ */
 @inline
-function store16<T>(dst: usize, a: v128, b: v128, c: v128, d: v128, high: v128, flip: v128): void {
+function emit16<T>(
+  dst: usize, u0: v128, u1: v128, u2: v128, u3: v128, s0: v128, s1: v128, s2: v128, s3: v128, high: v128, flip: v128,
+): v128 {
+  const a = i32x4.sub(u0, s0);
+  const b = i32x4.sub(u1, s1);
+  const c = i32x4.sub(u2, s2);
+  const d = i32x4.sub(u3, s3);
   if (sizeof<T>() == 1) {
-    const codes = i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
-    v128.store(dst, v128.xor(i8x16.min_s(codes, high), flip));
-  } else if (sizeof<T>() == 2) {
-    v128.store(dst, v128.xor(i16x8.min_s(i16x8.narrow_i32x4_s(a, b), high), flip));
-    v128.store(dst, v128.xor(i16x8.min_s(i16x8.narrow_i32x4_s(c, d), high), flip), 16);
+    const first = i16x8.narrow_i32x4_s(a, b);
+    const second = i16x8.narrow_i32x4_s(c, d);
+    v128.store(dst, v128.xor(i8x16.min_u(i8x16.narrow_i16x8_u(first, second), high), flip));
+    return i16x8.max_u(first, second);
+  }
+  if (sizeof<T>() == 2) {
+    v128.store(dst, v128.xor(i16x8.min_u(i16x8.narrow_i32x4_u(a, b), high), flip));
+    v128.store(dst, v128.xor(i16x8.min_u(i16x8.narrow_i32x4_u(c, d), high), flip), 16);
   } else {
     v128.store(dst, i32x4.min_s(a, high));
     v128.store(dst, i32x4.min_s(b, high), 16);
     v128.store(dst, i32x4.min_s(c, high), 32);
     v128.store(dst, i32x4.min_s(d, high), 48);
   }
+  return v128.or(v128.or(u0, u1), v128.or(u2, u3));
 }
 
 /** The same for four codes. */
 @inline
-function store4<T>(dst: usize, a: v128, high: v128, flip: v128): void {
+function emit4<T>(dst: usize, u: v128, shift: v128, high: v128, flip: v128): v128 {
+  const a = i32x4.sub(u, shift);
   if (sizeof<T>() == 1) {
     const words = i16x8.narrow_i32x4_s(a, a);
-    v128.store32_lane(dst, v128.xor(i8x16.min_s(i8x16.narrow_i16x8_s(words, words), high), flip), 0);
-  } else if (sizeof<T>() == 2) {
-    v128.store64_lane(dst, v128.xor(i16x8.min_s(i16x8.narrow_i32x4_s(a, a), high), flip), 0);
+    v128.store32_lane(dst, v128.xor(i8x16.min_u(i8x16.narrow_i16x8_u(words, words), high), flip), 0);
+    return words;
+  }
+  if (sizeof<T>() == 2) {
+    v128.store64_lane(dst, v128.xor(i16x8.min_u(i16x8.narrow_i32x4_u(a, a), high), flip), 0);
   } else {
     v128.store(dst, i32x4.min_s(a, high));
   }
+  return u;
+}
+
+/** Adds what {@link emit16} or {@link emit4} returned to what was seen before. */
+@inline
+function merge<T>(seen: v128, more: v128): v128 {
+  return sizeof<T>() == 1 ? i16x8.max_u(seen, more) : v128.or(seen, more);
+}
+
+/**
+ * True if a NaN was among what was seen, and rarely else. 8-bit codes: NaN narrows to 0x7fff or, with its sign bit set,
+ * to 0x8000; else only t ≥ 32767 comes so far. Others: NaN sets all bits of the exponent, t + MAGIC for |t| < 2^22 never
+ * does, nor does an OR of such.
+ */
+@inline
+function mayHaveNan<T>(seen: v128): bool {
+  if (sizeof<T>() == 1) return v128.any_true(i16x8.ge_u(seen, i16x8.splat(0x7fff)));
+  const exponents = i32x4.splat(0x7f800000);
+  return v128.any_true(i32x4.eq(v128.and(seen, exponents), exponents));
 }
 
 @inline
@@ -68,10 +104,10 @@ function splatCode<T>(code: i32): v128 {
   return i32x4.splat(code);
 }
 
-/** What is subtracted from the bits of t + MAGIC to give the biased code. */
+/** What is subtracted from the bits of t + MAGIC to give the code plus its bias. */
 @inline
 function shiftOf<R>(zeroPoint: f32, codeBias: i32): i32 {
-  return MAGIC_BITS + codeBias - (addsFirst<R>() ? 0 : <i32>zeroPoint);
+  return MAGIC_BITS - codeBias - (addsFirst<R>() ? 0 : <i32>zeroPoint);
 }
 
 @inline
@@ -83,20 +119,7 @@ function lowOf<R>(zeroPoint: f32, quantMin: i32): f32 {
 @inline
 function code1(t: f32, low: f32, shift: i32, high: i32, codeBias: i32): i32 {
   const raised: f32 = t > low ? t : low;
-  return min(reinterpret<i32>(raised + MAGIC) - shift, high) + codeBias;
-}
-
-/** Sixteen codes of steps a, b, c, d. */
-@inline
-function quantize16<T>(
-  dst: usize, a: v128, b: v128, c: v128, d: v128, low: v128, shift: v128, magic: v128, high: v128, flip: v128,
-): void {
-  store16<T>(
-    dst,
-    codesOf(a, low, magic, shift), codesOf(b, low, magic, shift),
-    codesOf(c, low, magic, shift), codesOf(d, low, magic, shift),
-    high, flip,
-  );
+  return min(reinterpret<i32>(raised + MAGIC) - shift, high) - codeBias;
 }
 
 function quantizeRow<T, R>(
@@ -105,7 +128,7 @@ function quantizeRow<T, R>(
   const factor = factorOf<R>(scale);
   const lowest = lowOf<R>(zeroPoint, quantMin);
   const offset = shiftOf<R>(zeroPoint, codeBias);
-  const highest = quantMax - codeBias;
+  const highest = quantMax + codeBias;
   const m = hold(splatFor<R>(factor), 0);
   const z = hold(splatFor<R>(zeroPoint), 1);
   const low = hold(f32x4.splat(lowest), 2);
@@ -113,32 +136,30 @@ function quantizeRow<T, R>(
   const magic = hold(f32x4.splat(MAGIC), 4);
   const high = hold(splatCode<T>(highest), 5);
   const flip = hold(splatCode<T>(codeBias), 6);
-  let sum = f32x4.splat(0);
-  let sum2 = f32x4.splat(0);
+  let seen = i32x4.splat(0);
   let s = src;
   let d = dst;
   const end = src + (<usize>count << 2);
   const end32 = src + (<usize>(count & ~31) << 2);
   while (s < end32) {
-    const t0 = steps<R>(v128.load(s), m, z);
-    const t1 = steps<R>(v128.load(s, 16), m, z);
-    const t2 = steps<R>(v128.load(s, 32), m, z);
-    const t3 = steps<R>(v128.load(s, 48), m, z);
-    sum = f32x4.add(sum, f32x4.add(f32x4.add(t0, t1), f32x4.add(t2, t3)));
-    quantize16<T>(d, t0, t1, t2, t3, low, shift, magic, high, flip);
-    const t4 = steps<R>(v128.load(s, 64), m, z);
-    const t5 = steps<R>(v128.load(s, 80), m, z);
-    const t6 = steps<R>(v128.load(s, 96), m, z);
-    const t7 = steps<R>(v128.load(s, 112), m, z);
-    sum2 = f32x4.add(sum2, f32x4.add(f32x4.add(t4, t5), f32x4.add(t6, t7)));
-    quantize16<T>(d + 16 * sizeof<T>(), t4, t5, t6, t7, low, shift, magic, high, flip);
+    const u0 = raise(steps<R>(v128.load(s), m, z), low, magic);
+    const u1 = raise(steps<R>(v128.load(s, 16), m, z), low, magic);
+    const u2 = raise(steps<R>(v128.load(s, 32), m, z), low, magic);
+    const u3 = raise(steps<R>(v128.load(s, 48), m, z), low, magic);
+    seen = merge<T>(seen, emit16<T>(d, u0, u1, u2, u3, shift, shift, shift, shift, high, flip));
+    const u4 = raise(steps<R>(v128.load(s, 64), m, z), low, magic);
+    const u5 = raise(steps<R>(v128.load(s, 80), m, z), low, magic);
+    const u6 = raise(steps<R>(v128.load(s, 96), m, z), low, magic);
+    const u7 = raise(steps<R>(v128.load(s, 112), m, z), low, magic);
+    seen = merge<T>(
+      seen, emit16<T>(d + 16 * sizeof<T>(), u4, u5, u6, u7, shift, shift, shift, shift, high, flip),
+    );
     s += 128;
     d += 32 * sizeof<T>();
   }
   for (; s + 16 <= end; s += 16) {
-    const t = steps<R>(v128.load(s), m, z);
-    store4<T>(d, codesOf(t, low, magic, shift), high, flip);
-    sum = f32x4.add(sum, t);
+    const u = raise(steps<R>(v128.load(s), m, z), low, magic);
+    seen = merge<T>(seen, emit4<T>(d, u, shift, high, flip));
     d += 4 * sizeof<T>();
   }
   const nanAs = nanCode(nan, zeroPoint, quantMin, quantMax);
@@ -147,9 +168,16 @@ function quantizeRow<T, R>(
     store<T>(d, <T>(t != t ? nanAs : code1(t, lowest, offset, highest, codeBias)));
     d += sizeof<T>();
   }
-  sum = f32x4.add(sum, sum2);
-  if (v128.any_true(f32x4.ne(sum, sum))) {
+  if (mayHaveNan<T>(seen)) {
     for (s = src, d = dst; s < end; s += 4, d += sizeof<T>()) {
+      if (s + 16 <= end) {
+        const four = steps<R>(v128.load(s), m, z);
+        if (!v128.any_true(f32x4.ne(four, four))) {
+          s += 12;
+          d += 3 * sizeof<T>();
+          continue;
+        }
+      }
       const t = step<R>(load<f32>(s), factor, zeroPoint);
       if (t != t) store<T>(d, <T>nanAs);
     }
@@ -183,52 +211,44 @@ function prepareColumns<R>(cols: i32, quantMin: i32, quantMax: i32, nan: i32, co
 }
 
 @inline
-function columnSteps<R>(x: usize, j: usize): v128 {
-  return stepsByColumn<R>(v128.load(x), v128.load(FACTORS + j), v128.load(ZERO_POINTS + j));
-}
-
-@inline
-function columnCodes(t: v128, j: usize, magic: v128): v128 {
-  return codesOf(t, v128.load(LOWS + j), magic, v128.load(SHIFTS + j));
+function raiseColumns<R>(x: usize, j: usize, magic: v128): v128 {
+  const t = stepsByColumn<R>(v128.load(x), v128.load(FACTORS + j), v128.load(ZERO_POINTS + j));
+  return raise(t, v128.load(LOWS + j), magic);
 }
 
 function quantizeColumns<T, R>(src: usize, dst: usize, rows: i32, cols: i32, quantMax: i32, codeBias: i32): void {
   const magic = hold(f32x4.splat(MAGIC), 0);
-  const high = hold(splatCode<T>(quantMax - codeBias), 1);
+  const high = hold(splatCode<T>(quantMax + codeBias), 1);
   const flip = hold(splatCode<T>(codeBias), 2);
   const end = <usize>cols << 2;
   const end16 = <usize>(cols & ~15) << 2;
   for (let row = 0; row < rows; row++) {
-    let sum = f32x4.splat(0);
+    let seen = i32x4.splat(0);
     let d = dst;
     let j: usize = 0;
     for (; j < end16; j += 64) {
-      const t0 = columnSteps<R>(src + j, j);
-      const t1 = columnSteps<R>(src + j + 16, j + 16);
-      const t2 = columnSteps<R>(src + j + 32, j + 32);
-      const t3 = columnSteps<R>(src + j + 48, j + 48);
-      sum = f32x4.add(sum, f32x4.add(f32x4.add(t0, t1), f32x4.add(t2, t3)));
-      store16<T>(
-        d,
-        columnCodes(t0, j, magic), columnCodes(t1, j + 16, magic),
-        columnCodes(t2, j + 32, magic), columnCodes(t3, j + 48, magic),
-        high, flip,
-      );
+      const u0 = raiseColumns<R>(src + j, j, magic);
+      const u1 = raiseColumns<R>(src + j + 16, j + 16, magic);
+      const u2 = raiseColumns<R>(src + j + 32, j + 32, magic);
+      const u3 = raiseColumns<R>(src + j + 48, j + 48, magic);
+      const h = SHIFTS + j;
+      seen = merge<T>(seen, emit16<T>(
+        d, u0, u1, u2, u3, v128.load(h), v128.load(h, 16), v128.load(h, 32), v128.load(h, 48), high, flip,
+      ));
       d += 16 * sizeof<T>();
     }
     for (; j + 16 <= end; j += 16) {
-      const t = columnSteps<R>(src + j, j);
-      store4<T>(d, columnCodes(t, j, magic), high, flip);
-      sum = f32x4.add(sum, t);
+      const u = raiseColumns<R>(src + j, j, magic);
+      seen = merge<T>(seen, emit4<T>(d, u, v128.load(SHIFTS + j), high, flip));
       d += 4 * sizeof<T>();
     }
     for (; j < end; j += 4) {
       const t = step<R>(load<f32>(src + j), load<f32>(FACTORS + j), load<f32>(ZERO_POINTS + j));
-      const code = code1(t, load<f32>(LOWS + j), load<i32>(SHIFTS + j), quantMax - codeBias, codeBias);
+      const code = code1(t, load<f32>(LOWS + j), load<i32>(SHIFTS + j), quantMax + codeBias, codeBias);
       store<T>(d, <T>(t != t ? load<i32>(NANS + j) : code));
       d += sizeof<T>();
     }
-    if (v128.any_true(f32x4.ne(sum, sum))) {
+    if (mayHaveNan<T>(seen)) {
       for (j = 0, d = dst; j < end; j += 4, d += sizeof<T>()) {
         const t = step<R>(load<f32>(src + j), load<f32>(FACTORS + j), load<f32>(ZERO_POINTS + j));
         if (t != t) store<T>(d, <T>load<i32>(NANS + j));
@@ -258,7 +278,7 @@ function byColumn<R>(
 
 /**
  * Quantizes `rows` runs of `cols` values with the parameters first, first + 1, ... of `params` (wrapping around).
- * A code has `bytes` bytes; `codeBias` is 128 or 32768 for unsigned codes of 8 or 16 bits, else 0.
+ * A code has `bytes` bytes; `codeBias` is 128 or 32768 for signed codes of 8 or 16 bits, else 0.
  * |low|, |high| and |zeroPoint| ≤ 2^20, low ≤ high, and the range fits the code type.
  */
 export function quantizeByRow(
