@@ -40,16 +40,16 @@ function onlyOurs(error: unknown): 'refused' {
 
 /** One deed against bytes: flip a bit, set, insert or remove bytes, copy a stretch elsewhere, cut. */
 const mutation = fc.record({
-  kind: fc.constantFrom('flip', 'set', 'insert', 'remove', 'copy', 'cut'),
-  at: fc.double({ min: 0, max: 1, noNaN: true }),
-  from: fc.double({ min: 0, max: 1, noNaN: true }),
+  kind: fc.constantFrom('flip', 'flip', 'set', 'set', 'insert', 'remove', 'copy', 'copy', 'cut'),
+  at: fc.noBias(fc.nat(100_000)),
+  from: fc.noBias(fc.nat(100_000)),
   value: fc.constantFrom(0, 1, 2, 7, 0x0a, 0x12, 0x3a, 0x7f, 0x80, 0xff),
   length: fc.integer({ min: 1, max: 20 }),
 });
 
 function mutate(bytes: Uint8Array, m: typeof mutation extends fc.Arbitrary<infer T> ? T : never): Uint8Array {
-  // Most of a model is at its start: structure there, weights behind.
-  const at = Math.floor(m.at * m.at * (bytes.length - 1));
+  // Structure, not weights: most of it is in the first kilobytes. Files that do not even begin well are tested apart.
+  const at = 4 + (m.at % Math.max(Math.min(bytes.length, 4096) - 5, 1));
   const head = bytes.subarray(0, at);
   const piece = new Uint8Array(m.length).fill(m.value);
   switch (m.kind) {
@@ -62,7 +62,7 @@ function mutate(bytes: Uint8Array, m: typeof mutation extends fc.Arbitrary<infer
     case 'remove':
       return join(head, bytes.subarray(at + m.length));
     case 'copy': {
-      const from = Math.floor(m.from * bytes.length);
+      const from = m.from % bytes.length;
       return join(head, bytes.subarray(from, from + m.length), bytes.subarray(at + m.length));
     }
     case 'cut':

@@ -66,10 +66,15 @@ function blobSource(blob: Blob): Source {
   };
 }
 
-/** Reads shorter than this are served from one window of this size: neighbours are mostly read in a row. */
-const WINDOW = 65536;
+/** Longest window. */
+const WINDOW = 65_536;
+/** Window after a jump: when tensors are skipped, little of a long one would be used. */
+const SHORT_WINDOW = 4096;
 
-/** Keeps the last {@link WINDOW} bytes; checks that the source gives as many bytes as it was asked for. */
+/**
+ * Keeps the last bytes that were read, since neighbours are mostly read in a row; checks that the source gives as many
+ * bytes as it was asked for.
+ */
 class Windowed implements Source {
   readonly size: number;
   readonly name: string;
@@ -87,7 +92,9 @@ class Windowed implements Source {
     if (length > WINDOW) return this.#exactly(offset, length);
     const at = offset - this.#start;
     if (at >= 0 && at + length <= this.#bytes.length) return this.#bytes.subarray(at, at + length);
-    const bytes = await this.#exactly(offset, Math.min(WINDOW, this.size - offset));
+    const isNext = at >= 0 && at <= this.#bytes.length;
+    const window = isNext ? WINDOW : Math.max(length, SHORT_WINDOW);
+    const bytes = await this.#exactly(offset, Math.min(window, this.size - offset));
     this.#start = offset;
     this.#bytes = bytes;
     return bytes.subarray(0, length);

@@ -11,6 +11,8 @@ import {
 import type { Graph } from './graph.ts';
 import type { Use, Value } from './value.ts';
 
+const NO_ATTRIBUTES: ReadonlyMap<string, Attribute> = new Map();
+
 type AttributeOf<K extends AttributeKind> = Extract<Attribute, { kind: K }>;
 
 /** A node; made by {@link Graph.addNode}. */
@@ -33,7 +35,8 @@ export class Node {
   #inputs: (Value | undefined)[] = [];
   #inputUses: Use[] = [];
   #outputs: readonly (Value | undefined)[] = [];
-  readonly #attributes = new Map<string, Attribute>();
+  /** Made when needed: many nodes have none. */
+  #attributes: Map<string, Attribute> | undefined;
 
   constructor(
     graph: Graph,
@@ -56,13 +59,13 @@ export class Node {
   }
 
   get attributes(): ReadonlyMap<string, Attribute> {
-    return this.#attributes;
+    return this.#attributes ?? NO_ATTRIBUTES;
   }
 
   /** Graphs inside the attributes: bodies of If, Loop and Scan. */
   get subgraphs(): readonly Graph[] {
     const graphs: Graph[] = [];
-    for (const attribute of this.#attributes.values()) graphs.push(...attributeGraphs(attribute));
+    for (const attribute of this.attributes.values()) graphs.push(...attributeGraphs(attribute));
     return graphs;
   }
 
@@ -125,17 +128,17 @@ export class Node {
     const graphs = attributeGraphs(attribute);
     this.#releaseGraphs(name, graphs);
     for (const graph of graphs) graph.owner = this;
-    this.#attributes.set(name, attribute);
+    (this.#attributes ??= new Map()).set(name, attribute);
   }
 
   /** Removes an attribute; what its graphs used is used no more. */
   deleteAttribute(name: string): void {
     this.#releaseGraphs(name, []);
-    this.#attributes.delete(name);
+    this.#attributes?.delete(name);
   }
 
   #releaseGraphs(name: string, kept: readonly Graph[]): void {
-    const attribute = this.#attributes.get(name);
+    const attribute = this.attributes.get(name);
     if (attribute === undefined) return;
     for (const graph of attributeGraphs(attribute)) {
       if (graph.owner === this && !kept.includes(graph)) graph.release();
@@ -165,7 +168,7 @@ export class Node {
 
   /** The attribute if present. Throws GraphError if it has another kind. */
   #typed<K extends AttributeKind>(name: string, kind: K): AttributeOf<K> | undefined {
-    const attribute = this.#attributes.get(name);
+    const attribute = this.attributes.get(name);
     if (attribute === undefined) return undefined;
     if (attribute.kind !== kind) {
       throw new GraphError(

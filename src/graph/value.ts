@@ -16,6 +16,8 @@ export interface Use {
   readonly index: number;
 }
 
+const NO_GRAPHS: ReadonlySet<Graph> = new Set();
+
 /** Initializers that are also graph inputs can be overridden by the caller since this IR version. */
 const FIRST_IR_WITH_OVERRIDES = 4;
 
@@ -33,7 +35,8 @@ export class Value {
   sparseInitializer: SparseTensor | undefined;
   isInput = false;
   readonly #uses = new Set<Use>();
-  readonly #outputOf = new Set<Graph>();
+  /** Made when needed: few values are outputs. */
+  #outputOf: Set<Graph> | undefined;
 
   constructor(graph: Graph, name: string, type?: ValueType) {
     this.graph = graph;
@@ -53,11 +56,11 @@ export class Value {
 
   /** Graphs that give this value as an output: its own, seldom a graph inside. */
   get outputOf(): ReadonlySet<Graph> {
-    return this.#outputOf;
+    return this.#outputOf ?? NO_GRAPHS;
   }
 
   get isOutput(): boolean {
-    return this.#outputOf.size > 0;
+    return this.outputOf.size > 0;
   }
 
   get isInitializer(): boolean {
@@ -66,7 +69,7 @@ export class Value {
 
   /** True if no node and no graph output needs it. */
   get isUnused(): boolean {
-    return this.#uses.size === 0 && this.#outputOf.size === 0;
+    return this.#uses.size === 0 && !this.isOutput;
   }
 
   /** Element type, from the initializer or the type; undefined if neither says. */
@@ -114,8 +117,8 @@ export class Value {
 
   /** Called by Graph: whether `graph` has this value among its outputs. */
   markOutput(graph: Graph, isOutput: boolean): void {
-    if (isOutput) this.#outputOf.add(graph);
-    else this.#outputOf.delete(graph);
+    if (isOutput) (this.#outputOf ??= new Set()).add(graph);
+    else this.#outputOf?.delete(graph);
   }
 }
 

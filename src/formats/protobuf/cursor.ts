@@ -148,7 +148,10 @@ export class Cursor {
         return BigInt.asIntN(64, value);
       }
     }
-    throw new WireError('expected a varint of at most 10 bytes', this.base + at);
+    throw new WireError(
+      'expected a varint of at most 10 bytes, got one that is longer or cut off',
+      this.base + at,
+    );
   }
 
   /** As {@link int64}, as a number. Throws beyond ±(2^53 - 1). */
@@ -173,7 +176,7 @@ export class Cursor {
   /** 32 bits, little-endian, unsigned. */
   fixed32(at: number): number {
     const { bytes } = this;
-    if (at + 4 > bytes.length) throw new WireError('expected 4 bytes', this.base + at);
+    if (at + 4 > bytes.length) throw new WireError('expected 4 bytes, got fewer', this.base + at);
     return (bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)) >>> 0;
   }
 }

@@ -8,7 +8,7 @@ import type { Source } from '../source.ts';
 import { Cursor, WireError } from './cursor.ts';
 import { MAX_DEPTH, MAX_FIELDS, MAX_HELD_BYTES, MAX_MESSAGES, SMALL } from './limits.ts';
 import { RecordBuilder } from './record-builder.ts';
-import { LENGTH, type FieldSpec, type Schema, type Span, type WireRecord } from './schema.ts';
+import { LENGTH, type FieldSpec, type Schema, type WireRecord } from './schema.ts';
 
 /** Reads `source` as one message. Throws FormatError with offset and field path. */
 export function readMessage<T extends WireRecord>(schema: Schema<T>, source: Source): Promise<T> {
@@ -24,6 +24,9 @@ export function decodeMessage<T extends WireRecord>(schema: Schema<T>, bytes: Ui
   };
   return new Reader(source, schema.name).decode(schema, bytes);
 }
+
+/** Bytes of the first read in a message, and after each field that is larger. */
+const FIRST_STEP = 2048;
 
 class Reader {
   readonly #source: Source;
@@ -99,7 +102,9 @@ class Reader {
 
   #notWhole(cursor: Cursor, messageEnd: number, done: number): number {
     const isLast = cursor.base + cursor.bytes.length >= messageEnd;
-    if (isLast || done === 0) throw this.#cutShort(cursor, messageEnd);
+    if (isLast) throw this.#cutShort(cursor, messageEnd);
+    // The first read is longer than any head; only a group can be longer.
+    if (done === 0) throw this.#limit(`a group of at most ${FIRST_STEP} bytes`, cursor.base);
     cursor.end = done;
     return done;
   }
@@ -141,30 +146,32 @@ class Reader {
     }
   }
 
-  /** The field at the cursor is longer than one read. Gives where the next one begins. */
+  /** The field at the cursor is longer than the read was. Gives where the next one begins. */
   async #readLarge(cursor: Cursor, builder: RecordBuilder, messageEnd: number): Promise<number> {
-    const { base, number } = cursor;
-    const next = base + cursor.end;
-    if (cursor.wire !== LENGTH) throw new WireError('expected a field with a length', base + cursor.start);
-    const body = base + cursor.body;
-    const spec = builder.schema.fields[number];
-    const span = (offset: number): Span => ({ source: this.#source, offset, length: next - offset });
-    if (spec === undefined) {
-      builder.addRest(number, { ...span(base + cursor.start), verbatim: true });
-    } else if (spec.type === 'message') {
-      this.#path[this.#path.length - 1] = builder.label(spec);
+    const next = cursor.base + cursor.end;
+    const start = cursor.base + cursor.start;
+    const spec = builder.schema.fields[cursor.number];
+    this.#path[this.#path.length - 1] = spec === undefined ? '' : builder.label(spec);
+    if (spec === undefined && next - start > SMALL) {
+      builder.addRest(cursor.number, {
+        source: this.#source,
+        offset: start,
+        length: next - start,
+        verbatim: true,
+      });
+    } else if (spec?.type === 'message' && cursor.wire === LENGTH) {
+      const body = cursor.base + cursor.body;
       builder.addMessage(cursor, await this.#readRange(nested(spec), body, next), spec);
-    } else if (spec.type === 'span' || spec.type === 'spans') {
+    } else if (spec?.type === 'span' || spec?.type === 'spans') {
       builder.addScalar(cursor, spec);
     } else {
-      this.#path[this.#path.length - 1] = builder.label(spec);
       await this.#readLong(cursor, builder, messageEnd);
     }
     this.#path[this.#path.length - 1] = '';
     return next;
   }
 
-  /** A long string or packed list: read as a whole, within the limit of what is held. */
+  /** A long string, packed list or unknown field: read as a whole, within the limit of what is held. */
   async #readLong(cursor: Cursor, builder: RecordBuilder, messageEnd: number): Promise<void> {
     const start = cursor.base + cursor.start;
     const length = cursor.end - cursor.start;

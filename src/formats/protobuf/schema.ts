@@ -48,6 +48,8 @@ export interface FieldSpec<K extends string = string> {
 export interface Schema<T extends WireRecord = WireRecord> {
   readonly name: string;
   readonly fields: Readonly<Record<number, FieldSpec>>;
+  /** The same, ascending by number. */
+  readonly entries: readonly (readonly [number: number, spec: FieldSpec])[];
   /** Never there: it only ties the schema to its record type. */
   readonly record?: T;
 }
@@ -56,7 +58,8 @@ export function schema<T extends WireRecord>(
   name: string,
   fields: Readonly<Record<number, FieldSpec<keyof T & string>>>,
 ): Schema<T> {
-  return { name, fields };
+  const entries = Object.entries(fields).map(([key, spec]) => [Number(key), spec] as const);
+  return { name, fields, entries: entries.sort(([a], [b]) => a - b) };
 }
 
 /** Wire types. 3 and 4 are the groups of old. */

@@ -3,6 +3,7 @@
  * they lie when the message is written. Fields ascend by number, as the official library writes them, unless the
  * record remembers another order.
  */
+import { Output } from './output.ts';
 import {
   FIXED32,
   LENGTH,
@@ -21,166 +22,135 @@ export interface Encoded {
 
 /** Encodes a record; what is not in the schema comes from `rest`. */
 export function encodeMessage<T extends WireRecord>(schema: Schema<T>, record: T): Encoded {
-  const fields = new FieldList();
-  for (const [key, spec] of Object.entries(schema.fields)) {
-    // The record is of the schema's type, so its property is what the spec says; see FieldType.
-    const value = (record as Record<string, unknown>)[spec.key];
-    if (value !== undefined) encodeField(fields, Number(key), spec, value, record);
-  }
-  for (const raw of record.rest ?? []) fields.add(raw.number, [raw.data]);
-  return fields.ordered(record.order);
+  const out = new Output();
+  writeRecord(out, schema, record);
+  return { pieces: out.pieces(), length: out.length };
 }
 
-function encodeField(
-  fields: FieldList,
-  number: number,
-  spec: FieldSpec,
-  value: unknown,
-  record: WireRecord,
-): void {
-  if (spec.repeated !== true) {
-    fields.add(number, encodeValue(number, spec, value));
-  } else if (record.packed?.includes(number) === true) {
-    fields.add(number, encodePacked(number, spec, value as readonly unknown[]));
-  } else {
-    for (const item of value as readonly unknown[]) fields.add(number, encodeValue(number, spec, item));
-  }
+/** One occurrence of a field, written when it is its turn. */
+interface Occurrence {
+  readonly number: number;
+  write(): void;
 }
 
-type Pieces = readonly (Uint8Array | Span)[];
+function writeRecord(out: Output, schema: Schema, record: WireRecord): void {
+  if (record.order === undefined && record.rest === undefined) {
+    for (const [number, spec] of schema.entries) writeField(out, number, spec, record);
+    return;
+  }
+  for (const { write } of inOrder(occurrences(out, schema, record), record.order)) write();
+}
 
-/** Encoders of one value, without tag; `span` and `message` are handled where their pieces are put together. */
-const VALUES = {
-  int: (value: unknown) => varint(BigInt(value as number)),
-  int64: (value: unknown) => varint(value as bigint),
-  fixed32: (value: unknown) => fixed32(value as number),
-} as const satisfies Record<string, (value: unknown) => Uint8Array>;
+/** The record is of the schema's type, so its property is what the spec says; see FieldType. */
+function valueOf(record: WireRecord, spec: FieldSpec): unknown {
+  return (record as Record<string, unknown>)[spec.key];
+}
 
-const encoder = new TextEncoder();
+function writeField(out: Output, number: number, spec: FieldSpec, record: WireRecord): void {
+  const value = valueOf(record, spec);
+  if (value === undefined) return;
+  if (spec.repeated !== true) writeValue(out, number, spec, value);
+  else if (record.packed?.includes(number) === true)
+    writePacked(out, number, spec, value as readonly unknown[]);
+  else for (const item of value as readonly unknown[]) writeValue(out, number, spec, item);
+}
 
-function encodeValue(number: number, spec: FieldSpec, value: unknown): Pieces {
+/** Fields by number, those of `rest` among them. */
+function occurrences(out: Output, schema: Schema, record: WireRecord): Occurrence[] {
+  const list: Occurrence[] = [];
+  for (const [number, spec] of schema.entries) {
+    const value = valueOf(record, spec);
+    if (value === undefined) continue;
+    if (spec.repeated !== true || record.packed?.includes(number) === true) {
+      list.push({ number, write: () => writeField(out, number, spec, record) });
+      continue;
+    }
+    for (const item of value as readonly unknown[]) {
+      list.push({ number, write: () => writeValue(out, number, spec, item) });
+    }
+  }
+  for (const { number, data } of record.rest ?? []) {
+    list.push({ number, write: () => (data instanceof Uint8Array ? out.raw(data) : out.span(data)) });
+  }
+  return list.sort((a, b) => a.number - b.number);
+}
+
+/**
+ * Without `order`, by number. With it, as the message was read: each number where it stood, elements that have come
+ * since after the last of their number, and numbers that are new at the end.
+ */
+function inOrder(list: readonly Occurrence[], order: readonly number[] | undefined): readonly Occurrence[] {
+  if (order === undefined) return list;
+  const byNumber = new Map<number, Occurrence[]>();
+  for (const item of list) {
+    const same = byNumber.get(item.number);
+    if (same === undefined) byNumber.set(item.number, [item]);
+    else same.push(item);
+  }
+  const lastAt = new Map(order.map((number, index) => [number, index]));
+  const taken = new Map<number, number>();
+  const ordered = order.flatMap((number, index) => {
+    const from = taken.get(number) ?? 0;
+    taken.set(number, from + 1);
+    return (byNumber.get(number) ?? []).slice(from, lastAt.get(number) === index ? undefined : from + 1);
+  });
+  return [...ordered, ...list.filter((item) => !lastAt.has(item.number))];
+}
+
+function writeValue(out: Output, number: number, spec: FieldSpec, value: unknown): void {
   switch (spec.type) {
     case 'int':
     case 'int64':
-      return [tagged(number, VARINT, VALUES[spec.type](value))];
+      out.tag(number, VARINT);
+      NUMBERS[spec.type](out, value);
+      return;
     case 'fixed32':
-      return [tagged(number, FIXED32, VALUES.fixed32(value))];
+      out.tag(number, FIXED32);
+      NUMBERS.fixed32(out, value);
+      return;
     case 'string':
-      return [delimited(number, encoder.encode(value as string))];
+      out.text(number, value as string);
+      return;
     case 'bytes':
-      return [delimited(number, value as Uint8Array)];
+      out.bytes(number, value as Uint8Array);
+      return;
     case 'message':
-      return wrap(number, encodeMessage(nested(spec), value as WireRecord));
+      out.message(number, () => writeRecord(out, nested(spec), value as WireRecord));
+      return;
     case 'span':
     case 'spans':
-      return encodeSpan(number, value as Span);
+      writeSpan(out, number, value as Span);
+      return;
     default:
-      return spec.type satisfies never;
+      spec.type satisfies never;
   }
 }
 
-function encodeSpan(number: number, span: Span): Pieces {
-  return span.verbatim === true ? [span] : [head(number, span.length), span];
+/** Encoders of numbers, without tag. */
+const NUMBERS = {
+  int: (out: Output, value: unknown) => out.varint(value as number),
+  int64: (out: Output, value: unknown) => out.varint64(value as bigint),
+  fixed32: (out: Output, value: unknown) => out.fixed32(value as number),
+} as const satisfies Record<string, (out: Output, value: unknown) => void>;
+
+function writePacked(out: Output, number: number, spec: FieldSpec, values: readonly unknown[]): void {
+  if (!Object.hasOwn(NUMBERS, spec.type))
+    throw new TypeError(`encode: expected numbers for packed field ${spec.key}`);
+  const write = NUMBERS[spec.type as keyof typeof NUMBERS];
+  out.message(number, () => {
+    for (const value of values) write(out, value);
+  });
 }
 
-function encodePacked(number: number, spec: FieldSpec, values: readonly unknown[]): Pieces {
-  if (!Object.hasOwn(VALUES, spec.type))
-    throw new TypeError(`encode: expected numbers for packed field ${spec.key}`);
-  const encode = VALUES[spec.type as keyof typeof VALUES];
-  return [delimited(number, concat(values.map(encode)))];
+function writeSpan(out: Output, number: number, span: Span): void {
+  if (span.verbatim !== true) {
+    out.tag(number, LENGTH);
+    out.varint(span.length);
+  }
+  out.span(span);
 }
 
 function nested(spec: FieldSpec): Schema {
   if (spec.of === undefined) throw new TypeError(`schema: expected a schema for message field ${spec.key}`);
   return spec.of();
-}
-
-/** A field with a message in it. Messages without spans become one piece, so that lists of pieces stay short. */
-function wrap(number: number, message: Encoded): Pieces {
-  const start = head(number, message.length);
-  if (message.pieces.every((piece) => piece instanceof Uint8Array)) {
-    return [concat([start, ...message.pieces])];
-  }
-  return [start, ...message.pieces];
-}
-
-function head(number: number, length: number): Uint8Array {
-  return tagged(number, LENGTH, varint(BigInt(length)));
-}
-
-function delimited(number: number, body: Uint8Array): Uint8Array {
-  return concat([head(number, body.length), body]);
-}
-
-function tagged(number: number, wire: number, body: Uint8Array): Uint8Array {
-  return concat([varint(BigInt(number * 8 + wire)), body]);
-}
-
-/** Signed 64-bit integers; negative ones take ten bytes, as protobuf's int32 and int64 do. */
-function varint(value: bigint): Uint8Array {
-  const bytes: number[] = [];
-  if (value >= 0n && value <= 0x7fffffffn) {
-    let small = Number(value);
-    for (; small >= 128; small >>>= 7) bytes.push((small & 0x7f) | 0x80);
-    bytes.push(small);
-    return Uint8Array.from(bytes);
-  }
-  let rest = BigInt.asUintN(64, value);
-  for (; rest >= 128n; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);
-  bytes.push(Number(rest));
-  return Uint8Array.from(bytes);
-}
-
-function fixed32(bits: number): Uint8Array {
-  return Uint8Array.of(bits & 0xff, (bits >>> 8) & 0xff, (bits >>> 16) & 0xff, bits >>> 24);
-}
-
-function concat(pieces: readonly Uint8Array[]): Uint8Array {
-  let length = 0;
-  for (const piece of pieces) length += piece.length;
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
-}
-
-/** Occurrences of fields with their numbers, put in order at the end. */
-class FieldList {
-  readonly #byNumber = new Map<number, Pieces[]>();
-
-  add(number: number, pieces: Pieces): void {
-    const list = this.#byNumber.get(number);
-    if (list === undefined) this.#byNumber.set(number, [pieces]);
-    else list.push(pieces);
-  }
-
-  /**
-   * Without `order`, by number. With it, as the message was read: each number where it stood, elements that have
-   * come since after the last of their number, and numbers that are new at the end.
-   */
-  ordered(order: readonly number[] | undefined): Encoded {
-    const ascending = [...this.#byNumber.keys()].sort((a, b) => a - b);
-    const pieces: (Uint8Array | Span)[] = [];
-    const taken = new Map<number, number>();
-    const lastAt = new Map(order?.map((number, index) => [number, index]));
-    order?.forEach((number, index) => {
-      const list = this.#byNumber.get(number) ?? [];
-      const from = taken.get(number) ?? 0;
-      const to = lastAt.get(number) === index ? list.length : from + 1;
-      for (const item of list.slice(from, to)) push(pieces, item);
-      taken.set(number, to);
-    });
-    for (const number of ascending) {
-      if (lastAt.has(number)) continue;
-      for (const item of this.#byNumber.get(number) ?? []) push(pieces, item);
-    }
-    return { pieces, length: pieces.reduce((sum, piece) => sum + piece.length, 0) };
-  }
-}
-
-function push(pieces: (Uint8Array | Span)[], more: Pieces): void {
-  for (const piece of more) pieces.push(piece);
 }
