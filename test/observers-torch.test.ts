@@ -7,17 +7,19 @@ import {
   calculateQParams,
   chooseQParams,
   FakeQuantizeBase,
+  getBackend,
   HistogramObserver,
   LearnableFakeQuantize,
   observerFromJSON,
   QConfig,
   QConfigMapping,
+  setBackend,
   tensor,
   type Numerics,
   type Observer,
   type QParamsOptions,
 } from 'zeropoint';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { deviationOf } from './deviations.ts';
 import { firstDifference, loadStore } from './support/array-store.ts';
 
@@ -214,32 +216,39 @@ const REPLAYS: Readonly<Record<Exclude<Case['kind'], 'preset' | 'qconfig'>, Repl
   learnable: { numerics: ['torch-2.13'], run: (c) => differences(replayLearnable(c), c) },
 };
 
-describe(`observers equal torch ${about.torch} in bits`, () => {
-  test.each(Object.entries(REPLAYS))('%s', (kind, { numerics, run }) => {
-    const own = cases.filter((c) => c.kind === kind);
-    const wrong: string[] = [];
-    for (const mode of numerics) {
-      for (const c of own) {
-        const found = run(c, mode);
-        const deviation = deviationOf(mode, c.id);
-        if (deviation === undefined) wrong.push(...found.map((text) => `${mode}: ${c.id}: ${text}`));
-        else if (found.length === 0)
-          wrong.push(`${mode}: ${c.id}: equal, so '${deviation.id}' is not needed`);
+describe.each(['reference', 'wasm'] as const)(
+  `%s: observers equal torch ${about.torch} in bits`,
+  (backend) => {
+    const before = getBackend();
+    beforeAll(() => setBackend(backend));
+    afterAll(() => setBackend(before));
+
+    test.each(Object.entries(REPLAYS))('%s', (kind, { numerics, run }) => {
+      const own = cases.filter((c) => c.kind === kind);
+      const wrong: string[] = [];
+      for (const mode of numerics) {
+        for (const c of own) {
+          const found = run(c, mode);
+          const deviation = deviationOf(mode, c.id);
+          if (deviation === undefined) wrong.push(...found.map((text) => `${mode}: ${c.id}: ${text}`));
+          else if (found.length === 0)
+            wrong.push(`${mode}: ${c.id}: equal, so '${deviation.id}' is not needed`);
+        }
       }
-    }
-    expect(own.length).toBeGreaterThan(0);
-    expect(wrong).toEqual([]);
-  });
+      expect(own.length).toBeGreaterThan(0);
+      expect(wrong).toEqual([]);
+    });
 
-  test('every preset has the settings of torch', () => {
-    const own = cases.filter((c) => c.kind === 'preset');
-    expect(own).toHaveLength(32);
-    for (const c of own) checkPreset(c);
-  });
+    test('every preset has the settings of torch', () => {
+      const own = cases.filter((c) => c.kind === 'preset');
+      expect(own).toHaveLength(32);
+      for (const c of own) checkPreset(c);
+    });
 
-  test('every QConfig, default and mapping has the settings of torch', () => {
-    const own = cases.filter((c) => c.kind === 'qconfig');
-    expect(own).toHaveLength(22 + 12 + 72);
-    for (const c of own) checkQConfig(c);
-  });
-});
+    test('every QConfig, default and mapping has the settings of torch', () => {
+      const own = cases.filter((c) => c.kind === 'qconfig');
+      expect(own).toHaveLength(22 + 12 + 72);
+      for (const c of own) checkQConfig(c);
+    });
+  },
+);

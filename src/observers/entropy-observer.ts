@@ -10,6 +10,8 @@ export interface EntropyObserverOptions extends HistogramOptions {}
 const SMOOTHING = 1e-4;
 /** The two ends take turns until neither moves. */
 const MAX_TURNS = 6;
+/** An end is tried at every 256th of the bins, then at each bin around the best of those: a tenth of the time. */
+const COARSE_POSITIONS = 256;
 
 /**
  * The range whose codes keep most of the distribution's information: least Kullback-Leibler divergence (Migacz 2017,
@@ -20,9 +22,10 @@ const MAX_TURNS = 6;
  *   choose the range with the least Σ P·log(P / Q), both sides smoothed; of equals the widest
  *
  * Symmetric schemes use the bins of |x| on half of the codes and move one end; affine ones use x over a range that holds
- * 0 and move both ends in turn. Every range of at least as many bins as codes is a candidate: with 2048 bins 1921 of
- * them for int8, 1793 for uint8. (onnxruntime's default of 128 bins for 128 codes leaves one, so it never clips.) The
- * bin that holds 0 counts as its neighbour does: exact zeros cost nothing on any grid, and would hide the rest.
+ * 0 and move both ends in turn. A range has at least as many bins as there are codes: with 2048 bins an end has 1921
+ * positions for int8, 1793 for uint8. (onnxruntime's default of 128 bins for 128 codes leaves one, so it never clips.)
+ * The bin that holds 0 counts no more than its neighbours: exact zeros (ReLU) cost nothing on any grid, and would hide
+ * the rest.
  *
  * @throws RangeError from the constructor if there are not at least twice as many bins as codes to choose from
  */
@@ -62,13 +65,9 @@ export class EntropyObserver extends HistogramBase {
       { length: this.bins },
       (_, k) => within((k + 1) * width) - within(k * width),
     );
-    counts[0] = counts[1];
-    let best = { end: this.bins, divergence: Infinity };
-    for (let end = this.bins; end >= this.#codes; end--) {
-      const next = divergence(counts, 0, end, this.#codes);
-      if (next < best.divergence) best = { end, divergence: next };
-    }
-    return { min: -best.end * width, max: best.end * width };
+    counts[0] = Math.min(counts[0], counts[1]);
+    const { end } = leastDivergence(counts, 0, this.#codes);
+    return { min: -end * width, max: end * width };
   }
 
   #affineRange(h: Histogram): ValueRange {
@@ -78,27 +77,44 @@ export class EntropyObserver extends HistogramBase {
     const below = (k: number): number => countBelow(h, cumulative, low + k * width);
     const counts = Float64Array.from({ length: this.bins }, (_, k) => below(k + 1) - below(k));
     const zero = Math.min(Math.floor(-low / width), this.bins - 1);
-    counts[zero] = counts[zero + 1 < this.bins ? zero + 1 : zero - 1];
+    counts[zero] = Math.min(counts[zero], Math.max(counts[zero - 1] ?? 0, counts[zero + 1] ?? 0));
     const { start, end } = leastDivergence(counts, zero, this.#codes);
     return { min: low + start * width, max: low + end * width };
   }
 }
 
-/** Moves each end over all its positions in turn, the other held, until both stay. Zero's bin stays inside. */
+/** Moves each end over its positions in turn, the other held, until both stay. Zero's bin stays inside. */
 function leastDivergence(counts: Float64Array, zero: number, codes: number): { start: number; end: number } {
-  let best = { start: 0, end: counts.length, divergence: divergence(counts, 0, counts.length, codes) };
+  const bins = counts.length;
+  let best = { start: 0, end: bins, divergence: divergence(counts, 0, bins, codes) };
   const attempt = (start: number, end: number): void => {
     const next = divergence(counts, start, end, codes);
     if (next < best.divergence) best = { start, end, divergence: next };
   };
+  const stride = Math.max(1, Math.floor(bins / COARSE_POSITIONS));
   for (let turn = 0; turn < MAX_TURNS; turn++) {
     const { start, end } = best;
-    for (let e = counts.length; e > Math.max(zero, start + codes - 1); e--) attempt(start, e);
-    const { end: chosen } = best;
-    for (let s = 0; s <= Math.min(zero, chosen - codes); s++) attempt(s, chosen);
+    const lowest = Math.max(zero + 1, start + codes);
+    for (const e of steps(bins, lowest, stride)) attempt(start, e);
+    for (const e of around(best.end, stride, lowest, bins)) attempt(start, e);
+    const chosen = best.end;
+    const highest = Math.min(zero, chosen - codes);
+    for (const s of steps(0, highest, stride)) attempt(s, chosen);
+    for (const s of around(best.start, stride, 0, highest)) attempt(s, chosen);
     if (best.start === start && best.end === end) break;
   }
   return best;
+}
+
+/** Positions from the widest range inward, so that of equal divergences the widest is kept. */
+function* steps(from: number, to: number, stride: number): Generator<number> {
+  const inward = to < from ? -stride : stride;
+  for (let i = 0; i <= Math.abs(to - from); i += stride) yield from + (i / stride) * inward;
+}
+
+/** Every position less than a stride away. */
+function* around(position: number, stride: number, low: number, high: number): Generator<number> {
+  for (let i = Math.max(low, position - stride + 1); i <= Math.min(high, position + stride - 1); i++) yield i;
 }
 
 /** Σ P·log(P / Q) of the bins [start, end) on `codes` codes. */

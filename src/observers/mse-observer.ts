@@ -7,9 +7,11 @@ import type { ValueRange } from './histogram-search.ts';
 export interface MSEObserverOptions extends HistogramOptions {}
 
 /** Each end is tried at this many positions between 0 and its extreme, then between the neighbours of the best. */
-const POSITIONS = 24;
-/** Halvings of the step around the best position; the last step is 1/3000 of an end. */
-const REFINEMENTS = 7;
+const POSITIONS = 16;
+/** Halvings of the step around the best position; the last step is 1/4096 of an end. */
+const REFINEMENTS = 8;
+/** Moves before a step is halved; a longer way means that the error hardly depends on the end. */
+const MOVES_A_STEP = 4;
 
 /**
  * The range with the least expected squared error on the grid that it will really get: scale and zero point of every
@@ -19,7 +21,7 @@ const REFINEMENTS = 7;
  *
  * With the values of a bin [b, e] spread evenly, s = scale and k(x) = clamp(rne(x/s), quantMin - zp, quantMax - zp):
  *   error = Σ count/(e - b) · (F(e) - F(b)),   F(x) = k·s³/12 + (x - k·s)³/3,
- * which is exact, clipping included. Candidates: both ends shrunk toward 0 independently, on a grid of 24 × 24 positions,
+ * which is exact, clipping included. Candidates: both ends shrunk toward 0 independently, on a grid of 16 × 16 positions,
  * then by a pattern search with halving steps.
  */
 export class MSEObserver extends HistogramBase {
@@ -49,7 +51,8 @@ function squaredError(
   // In units of the scale, so that cubes stay in range; the factor scale² comes back at the end.
   const integral = (x: number): number => {
     const k = clamp(roundHalfEven(x), low, high);
-    return k / 12 + (x - k) ** 3 / 3;
+    const d = x - k;
+    return k / 12 + (d * d * d) / 3;
   };
   const width = (max - min) / counts.length / scale;
   const first = min / scale;
@@ -82,8 +85,7 @@ function leastError(lowest: number, highest: number, error: (range: ValueRange) 
   const highs = highest === 0 ? [1] : Array.from({ length: POSITIONS }, (_, i) => 1 - i / POSITIONS);
   for (const a of lows) for (const b of highs) attempt(a, b);
   for (let step = 0.5 / POSITIONS, i = 0; i < REFINEMENTS; i++, step /= 2) {
-    let moved = true;
-    while (moved) {
+    for (let move = 0, moved = true; moved && move < MOVES_A_STEP; move++) {
       const { a, b } = best;
       moved = MOVES.map(([da, db]) => attempt(a + da * step, b + db * step)).includes(true);
     }

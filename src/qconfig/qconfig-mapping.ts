@@ -150,22 +150,16 @@ export class QConfigMapping {
     const fields = recordField({ mapping: json }, 'mapping');
     if (fields.version !== VERSION) throw stateError('version', String(VERSION), fields.version);
     const saved = (value: unknown): QConfig | null => (value === null ? null : QConfig.fromJSON(value));
-    const mapping = new QConfigMapping().setGlobal(saved(fields[''] ?? null));
-    const byText = ['string'] as const;
-    for (const [type, qconfig] of entries(fields, 'object_type', byText)) {
-      mapping.setObjectType(type as string, saved(qconfig));
+    const levels = Object.entries(LEVEL_KEYS).map(([level, keys]) => [
+      level,
+      savedEntries(fields, level, keys).map((entry) => [...entry.slice(0, -1), saved(entry.at(-1))]),
+    ]);
+    const dict = { '': saved(fields[''] ?? null), ...Object.fromEntries(levels) } as QConfigDict; // as savedEntries checked
+    try {
+      return QConfigMapping.fromDict(dict);
+    } catch (cause) {
+      throw stateError('the levels', 'patterns and indices', cause instanceof Error ? cause.message : cause);
     }
-    for (const [pattern, qconfig] of entries(fields, 'module_name_regex', byText)) {
-      mapping.setModuleNameRegex(pattern as string, saved(qconfig));
-    }
-    for (const [name, qconfig] of entries(fields, 'module_name', byText)) {
-      mapping.setModuleName(name as string, saved(qconfig));
-    }
-    const order = entries(fields, 'module_name_object_type_order', ['string', 'string', 'number']);
-    for (const [name, type, index, qconfig] of order) {
-      mapping.setModuleNameObjectTypeOrder(name as string, type as string, index as number, saved(qconfig));
-    }
-    return mapping;
   }
 
   /** TypeScript that makes an equal mapping: chained setters, one a line. */
@@ -207,8 +201,16 @@ function checked(qconfig: QConfig | null): QConfig | null {
   throw new TypeError(`QConfigMapping: expected a QConfig or null, got ${String(qconfig)}`);
 }
 
+/** Types of the keys of a level's entries; a QConfig or null follows them. */
+const LEVEL_KEYS: Readonly<Record<Exclude<keyof QConfigDict, ''>, readonly ('string' | 'number')[]>> = {
+  object_type: ['string'],
+  module_name_regex: ['string'],
+  module_name: ['string'],
+  module_name_object_type_order: ['string', 'string', 'number'],
+};
+
 /** A saved level: tuples of keys of the given types and a value. */
-function entries(
+function savedEntries(
   fields: Readonly<Record<string, unknown>>,
   level: string,
   keys: readonly ('string' | 'number')[],
@@ -218,7 +220,6 @@ function entries(
     Array.isArray(entry) &&
     entry.length === keys.length + 1 &&
     keys.every((type, i) => typeof entry[i] === type);
-  if (!Array.isArray(list) || !list.every(isEntry))
-    throw stateError(level, `tuples of ${keys.join(', ')} and a QConfig`, list);
-  return list;
+  if (Array.isArray(list) && list.every(isEntry)) return list;
+  throw stateError(level, `tuples of ${keys.join(', ')} and a QConfig`, list);
 }

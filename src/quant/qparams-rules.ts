@@ -47,10 +47,15 @@ export interface ScaleAndZeroPoint {
 
 type Choose = (range: RangeOnCodes) => ScaleAndZeroPoint;
 
-/** b - a as a float32; where that overflows, in float64, so that a scale stays finite (torch: infinite). */
+/** `x` as a float32; where that overflows, as it is, so that a scale stays finite (torch: infinite). */
+function finite32(x: number): number {
+  const rounded = f32(x);
+  return Number.isFinite(rounded) ? rounded : x;
+}
+
+/** b - a as a float32; where that overflows, in float64. */
 export function distance(a: number, b: number): number {
-  const difference = f32(b - a);
-  return Number.isFinite(difference) ? difference : b - a;
+  return finite32(b - a);
 }
 
 const TORCH: Readonly<Record<QSchemeInfo['mapping'], Choose>> = {
@@ -127,7 +132,7 @@ function cppRule(
 function mirrored(min: number, max: number, codes: number): readonly [number, number] {
   const half = Math.trunc(codes / 2);
   const step = Math.max(f32(Math.abs(min / (half + 1))), f32(Math.abs(max / half)));
-  return [f32(-step * (half + 1)), f32(step * half)];
+  return [finite32(-step * (half + 1)), finite32(step * half)];
 }
 
 function workableScale(
