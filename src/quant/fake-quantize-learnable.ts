@@ -20,10 +20,10 @@ import {
   fakeQuantizePerTensorAffine,
   type FakeQuantizeOptions,
 } from './fake-quantize.ts';
+import { describeParams } from './granularity.ts';
 import { makeGrid, paramNumbers, singleParam } from './grid.ts';
 import { planLayout, visitElements, type LayoutPlan } from './layout.ts';
 import { outArray, type Out } from './out.ts';
-import { describeParams } from './quantize.ts';
 import type { Granularity, Numerics, ParamValues } from './types.ts';
 
 const f32 = Math.fround;

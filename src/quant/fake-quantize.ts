@@ -9,11 +9,12 @@
 import { kernels } from '../kernels/backend.ts';
 import { floatInput } from '../tensor/cast.ts';
 import { Tensor, type TensorLike } from '../tensor/tensor.ts';
-import { makeGrid, singleParam } from './grid.ts';
-import { paramsOf, pieceOf, planLayout } from './layout.ts';
+import { describeParams, zeroPointKind } from './granularity.ts';
+import { gridOfPiece, makeGrid, singleParam } from './grid.ts';
+import { pieceOf, planLayout } from './layout.ts';
 import { codeRule, productInDouble } from './numerics.ts';
 import { outArray, type Out } from './out.ts';
-import { describeParams, zeroPointKind, type BlockAxis } from './quantize.ts';
+import type { BlockAxis } from './quantize.ts';
 import type { Granularity, Numerics, ParamValues } from './types.ts';
 
 /** Options of every fake-quantize. */
@@ -164,7 +165,7 @@ function fakeQuantize(
     throw new RangeError(`${where}: expected a mask of ${data.length} values, got ${mask.length}`);
   }
   for (const piece of plan.pieces) {
-    const part = { ...grid, scales: paramsOf(factors, piece), zeroPoints: paramsOf(grid.zeroPoints, piece) };
+    const part = gridOfPiece({ ...grid, scales: factors }, piece);
     const flags = mask === undefined ? undefined : pieceOf(mask, piece);
     kernels().fakeQuantize(pieceOf(data, piece), pieceOf(out, piece), part, piece.layout, rule, flags);
   }

@@ -5,9 +5,9 @@ import { packBits, type PackedBits } from '../tensor/pack.ts';
 import { elementCount } from '../tensor/shape.ts';
 import type { TensorLike } from '../tensor/tensor.ts';
 import { elementValues } from '../tensor/values.ts';
+import { describeParams, zeroPointKind } from './granularity.ts';
 import { makeGrid, singleParam } from './grid.ts';
 import { planLayout } from './layout.ts';
-import { describeParams, zeroPointKind } from './quantize.ts';
 import { QuantizedTensor } from './quantized-tensor.ts';
 import type { Granularity, ParamValues, TensorQScheme } from './types.ts';
 

@@ -5,6 +5,7 @@
 import type { Grid } from '../kernels/types.ts';
 import { asTensor } from '../tensor/cast.ts';
 import { elementValues } from '../tensor/values.ts';
+import { paramsOf, type LayoutPiece } from './layout.ts';
 import type { Numerics, ParamValues } from './types.ts';
 
 /** What to check scales and zero points against. */
@@ -31,6 +32,11 @@ export function makeGrid(scales: ParamValues, zeroPoints: ParamValues, request: 
   const checkedZeroPoints = toZeroPoints(paramArray(zeroPoints, request.where), request);
   const [quantMin, quantMax] = request.range;
   return { scales: checkedScales, zeroPoints: checkedZeroPoints, quantMin, quantMax };
+}
+
+/** The scales and zero points that a piece of a tensor uses. */
+export function gridOfPiece(grid: Grid, piece: LayoutPiece): Grid {
+  return { ...grid, scales: paramsOf(grid.scales, piece), zeroPoints: paramsOf(grid.zeroPoints, piece) };
 }
 
 /** The one value of a per-tensor parameter. Throws RangeError for more or fewer. */

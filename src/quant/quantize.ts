@@ -9,13 +9,14 @@
  * `numerics` changes the formula (numerics.ts); float zero points are added before rounding.
  */
 import { kernels } from '../kernels/backend.ts';
-import type { CodeArray, CodeRule, Grid } from '../kernels/types.ts';
+import type { CodeArray, Grid } from '../kernels/types.ts';
 import { floatInput } from '../tensor/cast.ts';
 import { codeRange, dtypeInfo, isSigned, type QuantDType, type TensorDataOf } from '../tensor/dtype.ts';
 import { packBits, type PackedBits } from '../tensor/pack.ts';
 import type { TensorLike } from '../tensor/tensor.ts';
-import { makeGrid, singleParam } from './grid.ts';
-import { paramsOf, pieceOf, planLayout, type LayoutPlan } from './layout.ts';
+import { describeParams, zeroPointKind } from './granularity.ts';
+import { gridOfPiece, makeGrid, singleParam } from './grid.ts';
+import { pieceOf, planLayout } from './layout.ts';
 import { codeRule } from './numerics.ts';
 import { outArray, type Out } from './out.ts';
 import { QuantizedTensor } from './quantized-tensor.ts';
@@ -142,33 +143,6 @@ export function quantizePerBlock<D extends QuantDType>(
   });
 }
 
-/** Whether a scheme has float zero points. Throws TypeError for a scheme of another granularity. */
-export function zeroPointKind(
-  qscheme: string | undefined,
-  level: 'per_channel' | 'per_block',
-  where: string,
-): 'integer' | 'float' {
-  if (qscheme === undefined || qscheme === `${level}_affine`) return 'integer';
-  if (qscheme === `${level}_affine_float_qparams`) return 'float';
-  throw new TypeError(
-    `${where}: expected qscheme '${level}_affine' or '${level}_affine_float_qparams', got '${qscheme}'`,
-  );
-}
-
-/** "axis 1" and the like, for messages about counts. */
-export function describeParams(granularity: Granularity): string {
-  switch (granularity.kind) {
-    case 'per_tensor':
-      return 'the whole tensor';
-    case 'per_channel':
-      return `the size of axis ${granularity.axis}`;
-    case 'per_block':
-      return `the blocks of ${granularity.blockSize} along axis ${granularity.axis}`;
-    default:
-      return granularity satisfies never;
-  }
-}
-
 interface QuantizeRequest<D extends QuantDType> {
   readonly where: string;
   readonly granularity: Granularity;
@@ -205,38 +179,32 @@ function quantize<D extends QuantDType>(
   } as const;
   const rule = codeRule(numerics, operation, where);
   const codes = outArray(options.out, dtype, data.length, where);
-  quantizeInto(data, codes, dtype, numerics === 'torch-2.13' ? torchGrid(grid) : grid, plan, rule);
+  const effective = numerics === 'torch-2.13' ? torchGrid(grid) : grid;
+  writeCodes(codes, dtype, data.length, (loose) => {
+    for (const piece of plan.pieces) {
+      const part = gridOfPiece(effective, piece);
+      kernels().quantize(pieceOf(data, piece), pieceOf(loose, piece), part, piece.layout, rule);
+    }
+  });
   return new QuantizedTensor({ dtype, shape, codes, granularity, ...grid, scale });
 }
 
-function quantizeInto<D extends QuantDType>(
-  x: Float32Array,
+/** Lets `write` fill one code an element and packs them into `codes` where the dtype is below 8 bits. */
+function writeCodes<D extends QuantDType>(
   codes: TensorDataOf<D>,
   dtype: D,
-  grid: Grid,
-  plan: LayoutPlan,
-  rule: CodeRule,
+  count: number,
+  write: (loose: CodeArray) => void,
 ): void {
   const { bits } = dtypeInfo(dtype);
   if (bits >= 8) {
     // Every storage of a QuantDType that is not packed is a CodeArray.
-    quantizeFlat(x, codes as CodeArray, grid, plan, rule);
+    write(codes as CodeArray);
     return;
   }
-  const loose = isSigned(dtype) ? new Int8Array(x.length) : new Uint8Array(x.length);
-  quantizeFlat(x, loose, grid, plan, rule);
+  const loose = isSigned(dtype) ? new Int8Array(count) : new Uint8Array(count);
+  write(loose);
   packBits(loose, bits as PackedBits, codes as Uint8Array);
-}
-
-function quantizeFlat(x: Float32Array, codes: CodeArray, grid: Grid, plan: LayoutPlan, rule: CodeRule): void {
-  for (const piece of plan.pieces) {
-    const part = {
-      ...grid,
-      scales: paramsOf(grid.scales, piece),
-      zeroPoints: paramsOf(grid.zeroPoints, piece),
-    };
-    kernels().quantize(pieceOf(x, piece), pieceOf(codes, piece), part, piece.layout, rule);
-  }
 }
 
 /** torch 2.13 quantizes with float zero points as if a scale of 0 were 1. */

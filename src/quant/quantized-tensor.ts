@@ -3,7 +3,7 @@
  * Codes lie as torch's `int_repr()` has them: one an element, packed below 8 bits (tensor/pack.ts).
  */
 import { kernels } from '../kernels/backend.ts';
-import type { CodeArray, Grid } from '../kernels/types.ts';
+import type { CodeArray } from '../kernels/types.ts';
 import {
   codeRange,
   dtypeInfo,
@@ -17,7 +17,8 @@ import { unpackBits, type PackedBits } from '../tensor/pack.ts';
 import { checkShape, elementCount, normalizeAxis } from '../tensor/shape.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { formatQuantizedTensor, quantizedHtml } from './format.ts';
-import { paramsOf, pieceOf, planLayout } from './layout.ts';
+import { gridOfPiece } from './grid.ts';
+import { pieceOf, planLayout } from './layout.ts';
 import { outArray, type Out } from './out.ts';
 import type { Granularity, TensorQScheme } from './types.ts';
 
@@ -154,10 +155,9 @@ export class QuantizedTensor<D extends QuantDType = QuantDType> {
     const out = outArray(options.out, 'float32', this.size, 'dequantize');
     const codes = this.unpackedCodes();
     const [quantMin, quantMax] = codeRange(this.dtype);
+    const grid = { scales: this.scales, zeroPoints: this.zeroPoints, quantMin, quantMax };
     for (const piece of planLayout(this.shape, this.granularity, 'dequantize').pieces) {
-      const scales = paramsOf(this.scales, piece);
-      const zeroPoints = paramsOf(this.zeroPoints, piece);
-      const part: Grid = { scales, zeroPoints, quantMin, quantMax };
+      const part = gridOfPiece(grid, piece);
       kernels().dequantize(pieceOf(codes, piece), pieceOf(out, piece), part, piece.layout);
     }
     return new Tensor('float32', this.shape, out);
