@@ -105,13 +105,19 @@ export function fakeQuantizeLearnablePerTensorAffineBackward(
   options: LearnableBackwardOptions = {},
 ): LearnableGradients {
   const where = 'fakeQuantizeLearnablePerTensorAffineBackward';
-  const params = { where, granularity: { kind: 'per_tensor' }, range: [quantMin, quantMax] } as const;
   const float = Float32Array.of(singleParam(zeroPoint, 'zero point', where));
   const rounded =
     options.numerics === 'torch-2.13'
       ? Float32Array.of(Math.trunc(clamp(f32(float[0] + 0.5), quantMin, quantMax)))
       : roundZeroPoints(float, quantMin, quantMax);
-  return backward(dY, x, [singleParam(scale, 'scale', where)], rounded, params, options);
+  return backward(dY, x, {
+    where,
+    granularity: { kind: 'per_tensor' },
+    range: [quantMin, quantMax],
+    scales: [singleParam(scale, 'scale', where)],
+    zeroPoints: rounded,
+    options,
+  });
 }
 
 /**
@@ -130,29 +136,31 @@ export function fakeQuantizeLearnablePerChannelAffineBackward(
   options: LearnableBackwardOptions = {},
 ): LearnableGradients {
   const where = 'fakeQuantizeLearnablePerChannelAffineBackward';
-  const params = { where, granularity: { kind: 'per_channel', axis }, range: [quantMin, quantMax] } as const;
-  const rounded = roundZeroPoints(paramNumbers(zeroPoints, where), quantMin, quantMax);
-  return backward(dY, x, scales, rounded, params, options);
+  return backward(dY, x, {
+    where,
+    granularity: { kind: 'per_channel', axis },
+    range: [quantMin, quantMax],
+    scales,
+    zeroPoints: roundZeroPoints(paramNumbers(zeroPoints, where), quantMin, quantMax),
+    options,
+  });
 }
 
 function roundZeroPoints(zeroPoints: Float32Array, quantMin: number, quantMax: number): Float32Array {
   return zeroPoints.map((zeroPoint) => clamp(roundHalfEven(zeroPoint), quantMin, quantMax));
 }
 
-interface BackwardParams {
+interface BackwardRequest {
   readonly where: string;
   readonly granularity: Granularity;
   readonly range: readonly [number, number];
+  readonly scales: ParamValues;
+  readonly zeroPoints: Float32Array;
+  readonly options: LearnableBackwardOptions;
 }
 
-function backward(
-  dY: TensorLike,
-  x: TensorLike,
-  scales: ParamValues,
-  zeroPoints: Float32Array,
-  { where, granularity, range }: BackwardParams,
-  options: LearnableBackwardOptions,
-): LearnableGradients {
+function backward(dY: TensorLike, x: TensorLike, request: BackwardRequest): LearnableGradients {
+  const { where, granularity, range, options } = request;
   const { numerics = 'default', gradFactor = 1 } = options;
   checkCodeRange(range, where);
   const input = floatInput(x, where);
@@ -163,13 +171,8 @@ function backward(
       `${where}: expected dY of shape [${input.shape.join(', ')}], got [${gradient.shape.join(', ')}]`,
     );
   }
-  const request = {
-    where,
-    count: plan.params,
-    of: describeParams(granularity),
-    zeroPoints: 'integer',
-  } as const;
-  const grid = makeGrid(scales, zeroPoints, { ...request, range, numerics });
+  const checks = { where, count: plan.params, of: describeParams(granularity), range, numerics };
+  const grid = makeGrid(request.scales, request.zeroPoints, { ...checks, zeroPoints: 'integer' });
   const dX = outArray(options.out, 'float32', input.data.length, where);
   const addFirst = numerics === 'torch-2.13';
   return {

@@ -58,9 +58,11 @@ export function fakeQuantizePerTensorAffine(
   options: FakeQuantizeOptions = {},
 ): Tensor<'float32'> {
   const where = 'fakeQuantizePerTensorAffine';
-  const request = { where, granularity: { kind: 'per_tensor' }, zeroPoints: 'integer', options } as const;
   const scales = [singleParam(scale, 'scale', where)];
-  return fakeQuantize(x, scales, singleParam(zeroPoint, 'zero point', where), [quantMin, quantMax], request);
+  const zeroPoints = singleParam(zeroPoint, 'zero point', where);
+  const granularity = { kind: 'per_tensor' } as const;
+  const range = [quantMin, quantMax] as const;
+  return fakeQuantize(x, { where, granularity, kind: 'integer', scales, zeroPoints, range, options });
 }
 
 /**
@@ -80,8 +82,9 @@ export function fakeQuantizePerChannelAffine(
 ): Tensor<'float32'> {
   const where = 'fakeQuantizePerChannelAffine';
   const kind = zeroPointKind(options.qscheme, 'per_channel', where);
-  const request = { where, granularity: { kind: 'per_channel', axis }, zeroPoints: kind, options } as const;
-  return fakeQuantize(x, scales, zeroPoints, [quantMin, quantMax], request);
+  const granularity = { kind: 'per_channel', axis } as const;
+  const range = [quantMin, quantMax] as const;
+  return fakeQuantize(x, { where, granularity, kind, scales, zeroPoints, range, options });
 }
 
 /**
@@ -102,8 +105,8 @@ export function fakeQuantizePerBlockAffine(
   const where = 'fakeQuantizePerBlockAffine';
   const granularity = { kind: 'per_block', axis: block.axis, blockSize: block.blockSize } as const;
   const kind = zeroPointKind(options.qscheme, 'per_block', where);
-  const request = { where, granularity, zeroPoints: kind, options } as const;
-  return fakeQuantize(x, scales, zeroPoints, [quantMin, quantMax], request);
+  const range = [quantMin, quantMax] as const;
+  return fakeQuantize(x, { where, granularity, kind, scales, zeroPoints, range, options });
 }
 
 /**
@@ -130,42 +133,31 @@ export function fakeQuantizeBackward(
 interface FakeQuantizeRequest {
   readonly where: string;
   readonly granularity: Granularity;
-  readonly zeroPoints: 'integer' | 'float';
+  readonly kind: 'integer' | 'float';
+  readonly scales: ParamValues;
+  readonly zeroPoints: ParamValues;
+  readonly range: readonly [quantMin: number, quantMax: number];
   readonly options: FakeQuantizeOptions;
 }
 
-function fakeQuantize(
-  x: TensorLike,
-  scales: ParamValues,
-  zeroPoints: ParamValues,
-  range: readonly [number, number],
-  request: FakeQuantizeRequest,
-): Tensor<'float32'> {
-  const { where, granularity, options } = request;
+function fakeQuantize(x: TensorLike, request: FakeQuantizeRequest): Tensor<'float32'> {
+  const { where, granularity, kind, range, options } = request;
   const { numerics = 'default', mask } = options;
   checkCodeRange(range, where);
   const { data, shape } = floatInput(x, where);
   const plan = planLayout(shape, granularity, where);
-  const checks = {
-    where,
-    count: plan.params,
-    of: describeParams(granularity),
-    zeroPoints: request.zeroPoints,
-  };
-  const grid = makeGrid(scales, zeroPoints, { ...checks, range, numerics });
-  const operation = {
-    kind: 'fake-quantize',
-    granularity: granularity.kind,
-    zeroPoints: request.zeroPoints,
-  } as const;
+  const of = describeParams(granularity);
+  const checks = { where, count: plan.params, of, zeroPoints: kind, range, numerics };
+  const grid = makeGrid(request.scales, request.zeroPoints, checks);
+  const operation = { kind: 'fake-quantize', granularity: granularity.kind, zeroPoints: kind } as const;
   const rule = codeRule(numerics, operation, where);
-  const factors = productInDouble(numerics, operation) ? Float64Array.from(grid.scales) : grid.scales;
+  const scales = productInDouble(numerics, operation) ? Float64Array.from(grid.scales) : grid.scales;
   const out = outArray(options.out, 'float32', data.length, where);
   if (mask !== undefined && mask.length !== data.length) {
     throw new RangeError(`${where}: expected a mask of ${data.length} values, got ${mask.length}`);
   }
   for (const piece of plan.pieces) {
-    const part = gridOfPiece({ ...grid, scales: factors }, piece);
+    const part = gridOfPiece({ ...grid, scales }, piece);
     const flags = mask === undefined ? undefined : pieceOf(mask, piece);
     kernels().fakeQuantize(pieceOf(data, piece), pieceOf(out, piece), part, piece.layout, rule, flags);
   }

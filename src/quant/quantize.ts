@@ -83,9 +83,16 @@ export function quantizePerTensor<D extends QuantDType>(
   if (isList(x))
     return quantizeList(x, scale as ArrayLike<number>, zeroPoint as ArrayLike<number>, dtype, options);
   const value = singleParam(scale, 'scale', where);
-  const granularity = { kind: 'per_tensor' } as const;
-  const request = { where, granularity, dtype, zeroPoints: 'integer', options } as const;
-  return quantize(x, [value], singleParam(zeroPoint, 'zero point', where), request, value);
+  return quantize(x, {
+    where,
+    granularity: { kind: 'per_tensor' },
+    dtype,
+    kind: 'integer',
+    scales: [value],
+    zeroPoints: singleParam(zeroPoint, 'zero point', where),
+    scale: value,
+    options,
+  });
 }
 
 /**
@@ -107,13 +114,7 @@ export function quantizePerChannel<D extends QuantDType>(
 ): QuantizedTensor<D> {
   const granularity = { kind: 'per_channel', axis } as const;
   const kind = zeroPointKind(options.qscheme, 'per_channel', 'quantizePerChannel');
-  return quantize(x, scales, zeroPoints, {
-    where: 'quantizePerChannel',
-    granularity,
-    dtype,
-    zeroPoints: kind,
-    options,
-  });
+  return quantize(x, { where: 'quantizePerChannel', granularity, dtype, kind, scales, zeroPoints, options });
 }
 
 /**
@@ -134,40 +135,32 @@ export function quantizePerBlock<D extends QuantDType>(
 ): QuantizedTensor<D> {
   const granularity = { kind: 'per_block', axis: block.axis, blockSize: block.blockSize } as const;
   const kind = zeroPointKind(options.qscheme, 'per_block', 'quantizePerBlock');
-  return quantize(x, scales, zeroPoints, {
-    where: 'quantizePerBlock',
-    granularity,
-    dtype,
-    zeroPoints: kind,
-    options,
-  });
+  return quantize(x, { where: 'quantizePerBlock', granularity, dtype, kind, scales, zeroPoints, options });
 }
 
 interface QuantizeRequest<D extends QuantDType> {
   readonly where: string;
   readonly granularity: Granularity;
   readonly dtype: D;
-  readonly zeroPoints: 'integer' | 'float';
+  readonly kind: 'integer' | 'float';
+  readonly scales: ParamValues;
+  readonly zeroPoints: ParamValues;
+  /** The scale of a per-tensor scheme in double. */
+  readonly scale?: number;
   readonly options: QuantizeOptions<D>;
 }
 
-function quantize<D extends QuantDType>(
-  x: TensorLike,
-  scales: ParamValues,
-  zeroPoints: ParamValues,
-  request: QuantizeRequest<D>,
-  scale?: number,
-): QuantizedTensor<D> {
-  const { where, granularity, dtype, options } = request;
+function quantize<D extends QuantDType>(x: TensorLike, request: QuantizeRequest<D>): QuantizedTensor<D> {
+  const { where, granularity, dtype, kind, options } = request;
   const numerics = options.numerics ?? 'default';
   const range = codeRange(dtype);
   const { data, shape } = floatInput(x, where);
   const plan = planLayout(shape, granularity, where);
-  const grid = makeGrid(scales, zeroPoints, {
+  const grid = makeGrid(request.scales, request.zeroPoints, {
     where,
     count: plan.params,
     of: describeParams(granularity),
-    zeroPoints: request.zeroPoints,
+    zeroPoints: kind,
     range,
     numerics,
   });
@@ -175,7 +168,7 @@ function quantize<D extends QuantDType>(
     kind: 'quantize',
     granularity: granularity.kind,
     dtype,
-    zeroPoints: request.zeroPoints,
+    zeroPoints: kind,
   } as const;
   const rule = codeRule(numerics, operation, where);
   const codes = outArray(options.out, dtype, data.length, where);
@@ -186,7 +179,7 @@ function quantize<D extends QuantDType>(
       kernels().quantize(pieceOf(data, piece), pieceOf(loose, piece), part, piece.layout, rule);
     }
   });
-  return new QuantizedTensor({ dtype, shape, codes, granularity, ...grid, scale });
+  return new QuantizedTensor({ dtype, shape, codes, granularity, ...grid, scale: request.scale });
 }
 
 /** Lets `write` fill one code an element and packs them into `codes` where the dtype is below 8 bits. */
