@@ -28,8 +28,8 @@ export type {
   WriteProgress,
   WrittenFile,
 } from './formats/onnx/write-model.ts';
-export { openNumpy } from './formats/npy/index.ts';
-export type { NumpyArray, RowReader } from './formats/npy/index.ts';
+export { openNpy, NpyArray, encodeNpy } from './formats/npy/npy.ts';
+export { openNpz, NpzFile } from './formats/npy/npz.ts';
 export { directorySink, MemorySink } from './formats/sink.ts';
 export type { Sink, SinkLike } from './formats/sink.ts';
 export type { Source, SourceLike } from './formats/source.ts';

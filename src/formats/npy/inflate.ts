@@ -1,71 +1,91 @@
-/** Unpacks a deflated stretch of a source from its beginning, a piece at a time. */
-import { Inflate } from 'fflate';
-import { FormatError } from '../../errors.ts';
+/**
+ * A deflated file as a source that is read forward: memory is one piece of input and what it inflates to (16 KB to at
+ * most 16 MB). Reading backward begins anew.
+ */
+import type { Inflate } from 'fflate';
 import type { Source } from '../source.ts';
+import { npyError } from './header.ts';
 
-/** Packed bytes taken at a time. Deflate expands at most 1032 times: a piece gives no more than 17 MB. */
-const PIECE_BYTES = 16_384;
+/** Input at a time. */
+const STEP = 16_384;
 
-export class InflatedStream {
-  readonly #source: Source;
-  readonly #end: number;
+export class InflateSource implements Source {
+  readonly size: number;
+  readonly name: string;
+  readonly #input: Source;
   readonly #where: string;
-  readonly #inflate: Inflate;
-  #offset: number;
-  /** Unpacked bytes that nobody has taken yet. */
-  #ready: Uint8Array[] = [];
-  /** Unpacked bytes taken or skipped so far. */
-  position = 0;
+  #inflate: Inflate | undefined;
+  #consumed = 0;
+  /** Output that nobody has read yet, and where it begins in the file. */
+  #pieces: Uint8Array[] = [];
+  #start = 0;
+  /** Reads come one after the other, since all share one inflater. */
+  #queue: Promise<unknown> = Promise.resolve();
 
-  constructor(source: Source, offset: number, length: number, where: string) {
-    this.#source = source;
-    this.#offset = offset;
-    this.#end = offset + length;
+  constructor(input: Source, size: number, where: string) {
+    this.#input = input;
+    this.size = size;
+    this.name = where;
     this.#where = where;
-    this.#inflate = new Inflate((bytes) => this.#ready.push(bytes));
   }
 
-  async skip(count: number): Promise<void> {
-    await this.#take(count, () => undefined);
+  /** Throws FormatError NPY_INVALID if the file inflates to something else than it says. */
+  read(offset: number, length: number): Promise<Uint8Array> {
+    const result = this.#queue.then(() => this.#readInTurn(offset, length));
+    this.#queue = result.catch(() => undefined);
+    return result;
   }
 
-  /** The next `out.length` bytes, or as many as there are left. */
-  async read(out: Uint8Array): Promise<number> {
-    return this.#take(out.length, (bytes, at) => out.set(bytes, at));
-  }
-
-  async #take(count: number, use: (bytes: Uint8Array, at: number) => void): Promise<number> {
-    let done = 0;
-    while (done < count) {
-      const first = this.#ready[0];
-      if (first === undefined) {
-        if (!(await this.#unpackMore())) break;
+  async #readInTurn(offset: number, length: number): Promise<Uint8Array> {
+    if (this.#inflate === undefined || offset < this.#start) await this.#restart();
+    const bytes = new Uint8Array(length);
+    for (let done = 0; done < length;) {
+      const piece = this.#pieces[0];
+      if (piece === undefined) {
+        await this.#advance();
         continue;
       }
-      const part = first.subarray(0, count - done);
-      use(part, done);
+      const skip = offset + done - this.#start;
+      const part = piece.subarray(Math.min(skip, piece.length), Math.min(skip + length - done, piece.length));
+      bytes.set(part, done);
       done += part.length;
-      if (part.length === first.length) this.#ready.shift();
-      else this.#ready[0] = first.subarray(part.length);
+      this.#drop(piece, Math.min(skip, piece.length) + part.length);
     }
-    this.position += done;
-    return done;
+    return bytes;
   }
 
-  async #unpackMore(): Promise<boolean> {
-    const length = Math.min(PIECE_BYTES, this.#end - this.#offset);
-    if (length === 0) return false;
-    const piece = await this.#source.read(this.#offset, length);
-    this.#offset += length;
+  /** Forgets what was read, but for the last piece's tail. */
+  #drop(piece: Uint8Array, used: number): void {
+    this.#start += used;
+    if (used === piece.length) this.#pieces.shift();
+    else this.#pieces[0] = piece.subarray(used);
+  }
+
+  async #restart(): Promise<void> {
+    // Loaded only here: most uses of this package read no .npz file.
+    const { Inflate } = await import('fflate');
+    this.#inflate = new Inflate((chunk) => {
+      if (chunk.length > 0) this.#pieces.push(chunk);
+    });
+    this.#consumed = 0;
+    this.#pieces = [];
+    this.#start = 0;
+  }
+
+  async #advance(): Promise<void> {
+    const length = Math.min(STEP, this.#input.size - this.#consumed);
+    if (length === 0) throw npyError(this.#where, `expected ${this.size} bytes, got ${this.#start}`);
+    const bytes = await this.#input.read(this.#consumed, length);
+    this.#consumed += length;
     try {
-      this.#inflate.push(piece, this.#offset === this.#end);
+      this.#inflate?.push(bytes, this.#consumed === this.#input.size);
     } catch (cause) {
-      throw new FormatError(`${this.#where}: expected deflated bytes, got damaged ones`, {
-        code: 'NPY_INVALID',
-        hint: 'The archive is damaged; copy it again.',
+      throw npyError(
+        this.#where,
+        `expected deflated data, got ${String(cause)}`,
+        'The archive is damaged.',
         cause,
-      });
+      );
     }
-    return true;
   }
 }

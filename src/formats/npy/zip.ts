@@ -1,166 +1,209 @@
 /**
- * The directory of a zip archive (PKWARE APPNOTE 6.3.10), as far as .npz needs it: stored and deflated entries, zip64,
- * no encryption, one disk.
+ * The directory of a zip archive and its files as sources. Spec: PKWARE APPNOTE 6.3 (sections 4.3 and 4.5.3); zip64, stored and
+ * deflated files are read, encrypted and split archives refused.
  */
-import { FormatError, UnsupportedError } from '../../errors.ts';
+import type { FormatError } from '../../errors.ts';
 import type { Source } from '../source.ts';
+import { npyError } from './header.ts';
+import { InflateSource } from './inflate.ts';
 
-export interface ZipEntry {
+interface ZipEntry {
   readonly name: string;
-  readonly method: 'stored' | 'deflated';
-  /** Bytes in the archive, and when unpacked. */
-  readonly packedSize: number;
+  readonly method: number;
+  readonly compressed: number;
   readonly size: number;
-  /** Where the entry's local header lies. */
-  readonly headerOffset: number;
+  /** Where the file's local header is. */
+  readonly offset: number;
 }
 
-// Signatures and sizes of 4.3.7, 4.3.12 and 4.3.14-16.
-const LOCAL_HEADER = 0x04034b50;
-const LOCAL_BYTES = 30;
-const DIRECTORY_HEADER = 0x02014b50;
-const DIRECTORY_BYTES = 46;
-const END = 0x06054b50;
+/** End of central directory record, without its comment. */
 const END_BYTES = 22;
 const MAX_COMMENT = 65_535;
-const ZIP64_LOCATOR = 0x07064b50;
-const ZIP64_LOCATOR_BYTES = 20;
-const ZIP64_END = 0x06064b50;
-const ZIP64_END_BYTES = 56;
-const ZIP64_EXTRA = 0x0001;
-const SEE_ZIP64 = 0xffffffff;
-const METHODS: Readonly<Record<number, ZipEntry['method']>> = { 0: 'stored', 8: 'deflated' };
-/** An .npz has an entry an array; a directory beyond this is none of an .npz. */
-const MAX_DIRECTORY_BYTES = 67_108_864;
+const LOCATOR_BYTES = 20;
+const ENTRY_BYTES = 46;
+const LOCAL_BYTES = 30;
+/** The directory is held in memory; this is about a million arrays. */
+const MAX_DIRECTORY = 67_108_864;
+/** Deflate cannot do better (zlib's documentation), so a file that says so lies. */
+const MAX_RATIO = 1032;
 
-export function isZip(start: Uint8Array): boolean {
-  const view = new DataView(start.buffer, start.byteOffset, start.byteLength);
-  return start.length >= 4 && (view.getUint32(0, true) === LOCAL_HEADER || view.getUint32(0, true) === END);
-}
+const STORED = 0;
+const DEFLATED = 8;
+/** Fields that hold this have their value in the zip64 extra field. */
+const IN_ZIP64 = 0xffffffff;
 
-/** The entries of an archive. Throws FormatError for what is no whole zip file, UnsupportedError for what we cannot unpack. */
-export async function readDirectory(source: Source, where: string): Promise<readonly ZipEntry[]> {
-  const { offset, size, count } = await findDirectory(source, where);
-  if (size > MAX_DIRECTORY_BYTES || offset + size > source.size)
-    throw broken(where, 'a directory in the file');
-  const view = viewOf(await source.read(offset, size));
-  const entries: ZipEntry[] = [];
-  for (let at = 0; entries.length < count;) {
-    if (at + DIRECTORY_BYTES > size || view.getUint32(at, true) !== DIRECTORY_HEADER) {
-      throw broken(where, `${count} entries in the directory`);
-    }
-    entries.push(readEntry(view, at, where));
-    at +=
-      DIRECTORY_BYTES +
-      view.getUint16(at + 28, true) +
-      view.getUint16(at + 30, true) +
-      view.getUint16(at + 32, true);
+const SIGNATURES = {
+  end: 0x06054b50,
+  locator: 0x07064b50,
+  end64: 0x06064b50,
+  entry: 0x02014b50,
+  local: 0x04034b50,
+};
+
+/** Files of an archive by name. */
+export class ZipArchive {
+  readonly entries: ReadonlyMap<string, ZipEntry>;
+  readonly #source: Source;
+  readonly #where: string;
+
+  private constructor(source: Source, where: string, entries: ReadonlyMap<string, ZipEntry>) {
+    this.#source = source;
+    this.#where = where;
+    this.entries = entries;
   }
-  return entries;
-}
 
-/** Where the packed bytes of an entry begin. */
-export async function dataOffset(source: Source, entry: ZipEntry, where: string): Promise<number> {
-  const { headerOffset } = entry;
-  if (headerOffset + LOCAL_BYTES > source.size) throw broken(where, `entry ${entry.name} in the file`);
-  const view = viewOf(await source.read(headerOffset, LOCAL_BYTES));
-  if (view.getUint32(0, true) !== LOCAL_HEADER) throw broken(where, `a header of entry ${entry.name}`);
-  const offset = headerOffset + LOCAL_BYTES + view.getUint16(26, true) + view.getUint16(28, true);
-  if (offset + entry.packedSize > source.size) throw broken(where, `entry ${entry.name} in the file`);
-  return offset;
-}
-
-interface Directory {
-  readonly offset: number;
-  readonly size: number;
-  readonly count: number;
-}
-
-async function findDirectory(source: Source, where: string): Promise<Directory> {
-  const length = Math.min(source.size, END_BYTES + MAX_COMMENT);
-  const start = source.size - length;
-  const view = viewOf(await source.read(start, length));
-  let at = length - END_BYTES;
-  while (at >= 0 && view.getUint32(at, true) !== END) at--;
-  if (at < 0) throw broken(where, 'the end of a zip archive');
-  const zip64 = await findZip64(source, start + at, where);
-  return (
-    zip64 ?? {
-      offset: view.getUint32(at + 16, true),
-      size: view.getUint32(at + 12, true),
-      count: view.getUint16(at + 10, true),
-    }
-  );
-}
-
-/** The zip64 record, if a locator stands before the end record. */
-async function findZip64(source: Source, end: number, where: string): Promise<Directory | undefined> {
-  if (end < ZIP64_LOCATOR_BYTES) return undefined;
-  const locator = viewOf(await source.read(end - ZIP64_LOCATOR_BYTES, ZIP64_LOCATOR_BYTES));
-  if (locator.getUint32(0, true) !== ZIP64_LOCATOR) return undefined;
-  const offset = safe(locator.getBigUint64(8, true), where);
-  if (offset + ZIP64_END_BYTES > source.size) throw broken(where, 'a zip64 record in the file');
-  const view = viewOf(await source.read(offset, ZIP64_END_BYTES));
-  if (view.getUint32(0, true) !== ZIP64_END) throw broken(where, 'a zip64 record');
-  return {
-    offset: safe(view.getBigUint64(48, true), where),
-    size: safe(view.getBigUint64(40, true), where),
-    count: safe(view.getBigUint64(32, true), where),
-  };
-}
-
-function readEntry(view: DataView, at: number, where: string): ZipEntry {
-  const nameLength = view.getUint16(at + 28, true);
-  const extraStart = at + DIRECTORY_BYTES + nameLength;
-  const extraEnd = extraStart + view.getUint16(at + 30, true);
-  if (extraEnd > view.byteLength) throw broken(where, 'whole entries in the directory');
-  const name = new TextDecoder().decode(
-    new Uint8Array(view.buffer, view.byteOffset + at + DIRECTORY_BYTES, nameLength),
-  );
-  const method = METHODS[view.getUint16(at + 10, true)];
-  const isEncrypted = (view.getUint16(at + 8, true) & 1) === 1;
-  if (method === undefined || isEncrypted) throw packingError(where, name, isEncrypted);
-  // Fields that do not fit 32 bits stand in the extra field, in this order.
-  const wide = zip64Fields(view, extraStart, extraEnd);
-  const field = (offset: number): number => {
-    const value = view.getUint32(offset, true);
-    return value === SEE_ZIP64 ? safe(wide.shift(), where) : value;
-  };
-  const size = field(at + 24);
-  const packedSize = field(at + 20);
-  return { name, method, size, packedSize, headerOffset: field(at + 42) };
-}
-
-function zip64Fields(view: DataView, start: number, end: number): bigint[] {
-  const fields: bigint[] = [];
-  for (let at = start; at + 4 <= end; at += 4 + view.getUint16(at + 2, true)) {
-    if (view.getUint16(at, true) !== ZIP64_EXTRA) continue;
-    const length = Math.min(view.getUint16(at + 2, true), end - at - 4);
-    for (let i = 0; i + 8 <= length; i += 8) fields.push(view.getBigUint64(at + 4 + i, true));
+  /** Throws FormatError NPY_INVALID for what is no zip archive. */
+  static async open(source: Source): Promise<ZipArchive> {
+    const where = source.name ?? 'source';
+    const directory = await findDirectory(source, where);
+    return new ZipArchive(source, where, readEntries(directory, source.size, where));
   }
-  return fields;
+
+  /** The bytes of a file. Stored files are read where they lie; deflated ones from their start on, forward. */
+  async file(name: string): Promise<Source> {
+    const entry = this.entries.get(name);
+    if (entry === undefined)
+      throw new TypeError(`${this.#where}: expected a file of the archive, got ${name}`);
+    const start = await this.#dataStart(entry);
+    const source: Source = {
+      name,
+      size: entry.compressed,
+      read: (offset, length) => this.#source.read(start + offset, length),
+    };
+    if (entry.method === STORED) return source;
+    return new InflateSource(source, entry.size, `${this.#where}: ${name}`);
+  }
+
+  async #dataStart({ name, offset, compressed }: ZipEntry): Promise<number> {
+    const where = `${this.#where}: ${name}`;
+    if (offset + LOCAL_BYTES > this.#source.size) throw cut(where);
+    const view = viewOf(await this.#source.read(offset, LOCAL_BYTES));
+    if (view.getUint32(0, true) !== SIGNATURES.local)
+      throw npyError(where, 'expected a zip file header, got other bytes');
+    const start = offset + LOCAL_BYTES + view.getUint16(26, true) + view.getUint16(28, true);
+    if (start + compressed > this.#source.size) throw cut(where);
+    return start;
+  }
 }
 
-function safe(value: bigint | undefined, where: string): number {
-  if (value !== undefined && value <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value);
-  throw broken(where, 'sizes in zip64 fields');
+function cut(where: string): FormatError {
+  return npyError(where, 'expected a whole file, got one that goes past the end of the archive');
 }
 
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function broken(where: string, expected: string): FormatError {
-  return new FormatError(`${where}: expected ${expected}, got none`, {
-    code: 'NPY_INVALID',
-    hint: 'The archive is cut off or damaged; copy it again.',
-  });
+/** Bytes of the central directory. */
+async function findDirectory(source: Source, where: string): Promise<Uint8Array> {
+  const tail = Math.min(source.size, END_BYTES + MAX_COMMENT);
+  const bytes = await source.read(source.size - tail, tail);
+  const view = viewOf(bytes);
+  let at = tail - END_BYTES;
+  while (at >= 0 && view.getUint32(at, true) !== SIGNATURES.end) at--;
+  if (at < 0) throw npyError(where, 'expected a zip archive (.npz), got other bytes');
+  const { size, offset } = await locate(source, where, view, at, source.size - tail + at);
+  if (offset + size > source.size)
+    throw npyError(where, 'expected a directory inside the archive, got one past its end');
+  if (size > MAX_DIRECTORY)
+    throw npyError(where, `expected a directory of at most ${MAX_DIRECTORY} bytes, got ${size}`);
+  // A copy, since later reads move a source's window.
+  return (await source.read(offset, size)).slice();
 }
 
-function packingError(where: string, entry: string, isEncrypted: boolean): UnsupportedError {
-  const got = isEncrypted ? 'an encrypted one' : 'another packing method';
-  return new UnsupportedError(`${where}: expected entry ${entry} stored or deflated, got ${got}`, {
-    code: 'UNSUPPORTED_FEATURE',
-    hint: 'Write it with numpy.savez or numpy.savez_compressed.',
-  });
+async function locate(
+  source: Source,
+  where: string,
+  view: DataView,
+  at: number,
+  endOffset: number,
+): Promise<{ size: number; offset: number }> {
+  const size = view.getUint32(at + 12, true);
+  const offset = view.getUint32(at + 16, true);
+  if (view.getUint16(at + 4, true) !== 0 && view.getUint16(at + 4, true) !== 0xffff) {
+    throw npyError(where, 'expected an archive in one part, got a split one');
+  }
+  if (size !== IN_ZIP64 && offset !== IN_ZIP64 && view.getUint16(at + 10, true) !== 0xffff)
+    return { size, offset };
+  if (endOffset < LOCATOR_BYTES) return { size, offset };
+  const locator = viewOf((await source.read(endOffset - LOCATOR_BYTES, LOCATOR_BYTES)).slice());
+  if (locator.getUint32(0, true) !== SIGNATURES.locator) return { size, offset };
+  const end64 = long(locator, 8, where);
+  if (end64 + 56 > source.size)
+    throw npyError(where, 'expected a zip64 record inside the archive, got one past its end');
+  const record = viewOf((await source.read(end64, 56)).slice());
+  if (record.getUint32(0, true) !== SIGNATURES.end64)
+    throw npyError(where, 'expected a zip64 record, got other bytes');
+  return { size: long(record, 40, where), offset: long(record, 48, where) };
+}
+
+function long(view: DataView, at: number, where: string): number {
+  const value = Number(view.getBigUint64(at, true));
+  if (Number.isSafeInteger(value)) return value;
+  throw npyError(where, `expected a size or offset below 2^53, got ${value}`);
+}
+
+function readEntries(directory: Uint8Array, archiveSize: number, where: string): Map<string, ZipEntry> {
+  const entries = new Map<string, ZipEntry>();
+  for (let at = 0; at < directory.length;) {
+    const rest = directory.subarray(at);
+    if (rest.length < ENTRY_BYTES || viewOf(rest).getUint32(0, true) !== SIGNATURES.entry) {
+      throw npyError(where, `expected a directory entry at ${at}, got other bytes`);
+    }
+    const { entry, length } = readEntry(rest, where);
+    if (entries.has(entry.name)) throw npyError(where, `expected each name once, got ${entry.name} twice`);
+    checkEntry(entry, archiveSize, `${where}: ${entry.name}`);
+    entries.set(entry.name, entry);
+    at += length;
+  }
+  return entries;
+}
+
+function readEntry(bytes: Uint8Array, where: string): { entry: ZipEntry; length: number } {
+  const view = viewOf(bytes);
+  const nameLength = view.getUint16(28, true);
+  const extraLength = view.getUint16(30, true);
+  const length = ENTRY_BYTES + nameLength + extraLength + view.getUint16(32, true);
+  if (length > bytes.length)
+    throw npyError(where, 'expected a whole directory entry, got the end of the directory');
+  const name = new TextDecoder().decode(bytes.subarray(ENTRY_BYTES, ENTRY_BYTES + nameLength));
+  if ((view.getUint16(8, true) & 1) !== 0)
+    throw npyError(`${where}: ${name}`, 'expected a plain file, got an encrypted one');
+  const extra = viewOf(bytes.subarray(ENTRY_BYTES + nameLength, ENTRY_BYTES + nameLength + extraLength));
+  const sizes = wideSizes(view, extra, `${where}: ${name}`);
+  return { entry: { name, method: view.getUint16(10, true), ...sizes }, length };
+}
+
+/** Sizes and offset, from the zip64 extra field (id 1) where the short fields are full, in the order given there. */
+function wideSizes(
+  view: DataView,
+  extra: DataView,
+  where: string,
+): Pick<ZipEntry, 'size' | 'compressed' | 'offset'> {
+  const short = {
+    size: view.getUint32(24, true),
+    compressed: view.getUint32(20, true),
+    offset: view.getUint32(42, true),
+  };
+  let at = 0;
+  while (at + 4 <= extra.byteLength && extra.getUint16(at, true) !== 1)
+    at += 4 + extra.getUint16(at + 2, true);
+  at += 4;
+  const wide = (value: number): number => {
+    if (value !== IN_ZIP64) return value;
+    if (at + 8 > extra.byteLength) throw npyError(where, 'expected a zip64 size, got none');
+    at += 8;
+    return long(extra, at - 8, where);
+  };
+  return { size: wide(short.size), compressed: wide(short.compressed), offset: wide(short.offset) };
+}
+
+function checkEntry({ method, size, compressed }: ZipEntry, archiveSize: number, where: string): void {
+  if (method !== STORED && method !== DEFLATED) {
+    throw npyError(where, `expected a stored or deflated file, got compression method ${method}`);
+  }
+  const possible = method === STORED ? size === compressed : size <= (compressed + 1) * MAX_RATIO;
+  if (!possible || compressed > archiveSize) {
+    throw npyError(where, `expected sizes that can be, got ${size} bytes from ${compressed}`);
+  }
 }
