@@ -39,7 +39,7 @@ function terminalProgress(stream: NodeJS.WriteStream): ProgressDisplay {
   };
   return {
     update(facts) {
-      if (!isDue(facts)) return;
+      if (!isDue()) return;
       stream.write(
         `${CLEAR_LINE}${bar(facts)}${progressText(facts)}`.slice(0, CLEAR_LINE.length + stream.columns - 1),
       );
@@ -54,24 +54,22 @@ function terminalProgress(stream: NodeJS.WriteStream): ProgressDisplay {
 }
 
 function plainProgress(stream: NodeJS.WriteStream): ProgressDisplay {
-  const isDue = throttle(PLAIN_MS);
+  // A job that is done in a moment needs no news.
+  const isDue = throttle(PLAIN_MS, performance.now());
   return {
     update(facts) {
-      if (isDue(facts)) stream.write(`${progressText(facts)}\n`);
+      if (isDue()) stream.write(`${progressText(facts)}\n`);
     },
     note: (line) => void stream.write(`${line}\n`),
     end: () => undefined,
   };
 }
 
-/** True for the first news of each stage, and then at most once in `ms`. */
-function throttle(ms: number): (facts: ProgressFacts) => boolean {
-  let stage: string | undefined;
-  let last = 0;
-  return (facts) => {
+/** True at most once in `ms`. */
+function throttle(ms: number, last = -Infinity): () => boolean {
+  return () => {
     const now = performance.now();
-    if (facts.stage === stage && now - last < ms) return false;
-    stage = facts.stage;
+    if (now - last < ms) return false;
     last = now;
     return true;
   };

@@ -3,9 +3,10 @@
  * input. The first axis counts samples. Batches are read when they are asked for; memory is one batch, however many
  * samples the file has.
  */
-import { CalibrationError } from '../errors.ts';
-import { openNumpy, type NumpyArray, type RowReader } from '../formats/npy/index.ts';
-import type { SourceLike } from '../formats/source.ts';
+import { CalibrationError, FormatError } from '../errors.ts';
+import { openNpy, type NpyArray } from '../formats/npy/npy.ts';
+import { openNpz } from '../formats/npy/npz.ts';
+import { openSource, type SourceLike } from '../formats/source.ts';
 import { allocate, dtypeInfo, type TensorData } from '../tensor/dtype.ts';
 import { elementCount } from '../tensor/shape.ts';
 import { Tensor } from '../tensor/tensor.ts';
@@ -38,7 +39,7 @@ const WHERE = 'calibrate';
 /** An array of the file and the input that it feeds. */
 interface Column {
   readonly input: RunnerValue;
-  readonly array: NumpyArray;
+  readonly array: NpyArray;
   /** Shape of one sample in a feed; a batch puts its size before it, a bare sample does not. */
   readonly sampleShape: readonly number[];
   /** True if the input has no axis for samples: then each sample is a run of its own. */
@@ -57,8 +58,7 @@ export async function openCalibrationData(
   inputs: readonly RunnerValue[],
   options: CalibrationDataOptions = {},
 ): Promise<CalibrationData> {
-  const arrays = await openNumpy(source);
-  const columns = columnsOf(arrays, inputs);
+  const columns = columnsOf(await openArrays(source, inputs), inputs);
   const available = commonLength(columns);
   const batchSize = batchSizeOf(columns, options.batchSize);
   const fixed = fixedBatch(columns) !== undefined;
@@ -73,25 +73,47 @@ export async function openCalibrationData(
   };
 }
 
-function columnsOf(arrays: readonly NumpyArray[], inputs: readonly RunnerValue[]): readonly Column[] {
-  const named = nameAfterInput(arrays, inputs);
-  const names = named.map((array) => array.name);
-  checkNames(inputs, names, WHERE);
-  // checkNames has seen an array for each input.
-  return inputs.map((input) => columnOf(input, named[names.indexOf(input.name)]));
-}
+/** First bytes of a zip archive: a local header, or the directory's end if it is empty. */
+const ZIP = new Set(['PK\u0003\u0004', 'PK\u0005\u0006']);
+const NPY = '\u0093NUM';
 
-/** An array in a file of its own has no name: it is for the only input. */
-function nameAfterInput(
-  arrays: readonly NumpyArray[],
+/** Arrays by the name of the input that they are for. */
+async function openArrays(
+  input: SourceLike,
   inputs: readonly RunnerValue[],
-): readonly NumpyArray[] {
-  const [first] = arrays;
-  if (first === undefined || first.inArchive || inputs.length !== 1) return arrays;
-  return [{ ...first, name: inputs[0].name }];
+): Promise<ReadonlyMap<string, NpyArray>> {
+  const { source } = await openSource(input);
+  const start = String.fromCharCode(...(await source.read(0, Math.min(NPY.length, source.size))));
+  if (ZIP.has(start)) {
+    const file = await openNpz(source);
+    const arrays = new Map<string, NpyArray>();
+    for (const name of file.names) arrays.set(name, await file.array(name));
+    return arrays;
+  }
+  if (start !== NPY) throw notNumpy(source.name ?? 'source', source.size);
+  // An array in a file of its own has no name: it is for the only input.
+  const array = await openNpy(source);
+  return new Map([[inputs.length === 1 ? inputs[0].name : array.name, array]]);
 }
 
-function columnOf(input: RunnerValue, array: NumpyArray): Column {
+function notNumpy(file: string, size: number): FormatError {
+  return new FormatError(
+    `${file}: expected an .npz or .npy file, got ${size === 0 ? 'an empty file' : 'other bytes'}`,
+    {
+      code: size === 0 ? 'FORMAT_EMPTY' : 'NPY_INVALID',
+      hint: "In Python: numpy.savez('data.npz', name=array, ...), an array for each input, the first axis counting samples.",
+      details: { file },
+    },
+  );
+}
+
+function columnsOf(arrays: ReadonlyMap<string, NpyArray>, inputs: readonly RunnerValue[]): readonly Column[] {
+  checkNames(inputs, [...arrays.keys()], WHERE);
+  // checkNames has seen an array for each input.
+  return inputs.map((input) => columnOf(input, arrays.get(input.name) as NpyArray));
+}
+
+function columnOf(input: RunnerValue, array: NpyArray): Column {
   const { dtype, shape } = array;
   const perSample = shape.slice(1);
   // One axis more than the input: each sample is a whole feed (a scalar, or an input without an axis for samples).
@@ -102,7 +124,7 @@ function columnOf(input: RunnerValue, array: NumpyArray): Column {
 }
 
 /** The first axis may have any length: samples are dealt out in batches of the size that the input wants. */
-function fitsSamples(input: RunnerValue, array: NumpyArray): boolean {
+function fitsSamples(input: RunnerValue, array: NpyArray): boolean {
   return input.shape === undefined || fitsShape([undefined, ...input.shape.slice(1)], array.shape);
 }
 
@@ -150,11 +172,10 @@ async function* readBatches(
   indices: Iterable<number>,
   batchSize: number,
 ): AsyncGenerator<Record<string, Tensor>> {
-  const readers = columns.map(({ array }) => array.rows());
   for (const batch of chunks(indices, batchSize)) {
     const feeds: Record<string, Tensor> = {};
-    for (const [i, column] of columns.entries()) {
-      const data = await gather(readers[i], batch, column);
+    for (const column of columns) {
+      const data = await gather(batch, column.array);
       checkNumbers(data, batch, column);
       const shape = column.bare ? column.sampleShape : [batch.length, ...column.sampleShape];
       feeds[column.input.name] = new Tensor(column.input.dtype, shape, data);
@@ -174,15 +195,16 @@ function* chunks(indices: Iterable<number>, size: number): Generator<readonly nu
   if (chunk.length > 0) yield chunk;
 }
 
-/** The rows of a batch, those that lie together in one read. */
-async function gather(reader: RowReader, batch: readonly number[], { array }: Column): Promise<TensorData> {
+/** The rows of a batch: in one read if they lie together. */
+async function gather(batch: readonly number[], array: NpyArray): Promise<TensorData> {
   const first = batch[0];
-  if (batch[batch.length - 1] === first + batch.length - 1) return reader.read(first, batch.length);
+  if (batch[batch.length - 1] === first + batch.length - 1)
+    return (await array.rows(first, batch.length)).data;
   const rowLength = elementCount(array.shape.slice(1));
   const data = allocate(array.dtype, batch.length * rowLength);
   for (const [i, index] of batch.entries()) {
-    // Both are arrays of the dtype, so numbers meet numbers and bigints bigints.
-    (data as Float32Array).set((await reader.read(index, 1)) as Float32Array, i * rowLength);
+    // Both are arrays of one dtype, so numbers meet numbers and bigints bigints.
+    (data as Float32Array).set((await array.rows(index, 1)).data as Float32Array, i * rowLength);
   }
   return data;
 }

@@ -1,40 +1,42 @@
 /** Which nodes were quantized and which were not, grouped for people. */
 import type { QuantizedNode, SkippedNode } from 'zeropoint/onnx';
-import { counted, table } from '../table.ts';
+import { counted, integer, table } from '../table.ts';
 
-/** Examples of nodes behind one reason. */
-const EXAMPLES = 3;
+/** Operators listed behind one reason. */
+const LISTED = 6;
 
+/** Quantized nodes by operator; the others by reason, each with the operators it holds for. */
 export function nodeLines(quantized: readonly QuantizedNode[], skipped: readonly SkippedNode[]): string {
-  const rows = [...groups(quantized, ({ opType }) => opType)].map(([op, nodes]) => [
-    `  ${op}`,
-    String(nodes.length),
-  ]);
-  const left = [...groups(skipped, ({ opType, reason }) => `${opType}: ${reason}`)].map(([reason, nodes]) => [
-    `  ${reason}`,
-    String(nodes.length),
-    examples(nodes),
-  ]);
-  const title = `${counted(quantized.length, 'node')} quantized\n`;
-  const rest =
-    left.length === 0
-      ? ''
-      : `${counted(skipped.length, 'node')} left in float\n${table(left, ['left', 'right'])}`;
-  return `${title}${table(rows, ['left', 'right'])}${rest}`;
-}
-
-function groups<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
-  const result = new Map<string, T[]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const group = result.get(key);
-    if (group === undefined) result.set(key, [item]);
-    else group.push(item);
+  const done = tally(quantized).map(([op, count]) => [`  ${op}`, integer(count)]);
+  const lines = [`${counted(quantized.length, 'node')} quantized\n`, table(done, ['left', 'right'])];
+  if (skipped.length > 0) {
+    lines.push(`${counted(skipped.length, 'node')} left in float\n`);
+    const left = [...byReason(skipped)].map(([reason, nodes]) => [`  ${reason}`, operators(nodes)]);
+    lines.push(table(left));
   }
-  return new Map([...result].toSorted((a, b) => b[1].length - a[1].length));
+  return lines.join('');
 }
 
-function examples(nodes: readonly SkippedNode[]): string {
-  const shown = nodes.slice(0, EXAMPLES).map(({ node }) => node);
-  return nodes.length > EXAMPLES ? `${shown.join(', ')}, ...` : shown.join(', ');
+/** Reasons, most nodes first. They name the operator, which would make one reason many. */
+function byReason(skipped: readonly SkippedNode[]): readonly (readonly [string, readonly SkippedNode[]])[] {
+  const groups = new Map<string, SkippedNode[]>();
+  for (const node of skipped) {
+    const reason = node.reason.replaceAll(node.opType, 'it');
+    groups.set(reason, [...(groups.get(reason) ?? []), node]);
+  }
+  return [...groups].toSorted((a, b) => b[1].length - a[1].length);
+}
+
+/** `Add 29, Shape 15, 4 other operators` */
+function operators(nodes: readonly SkippedNode[]): string {
+  const counts = tally(nodes);
+  const shown = counts.slice(0, LISTED).map(([op, count]) => `${op} ${integer(count)}`);
+  const rest = counts.length - shown.length;
+  return [...shown, ...(rest === 0 ? [] : [counted(rest, 'other operator')])].join(', ');
+}
+
+function tally(nodes: readonly QuantizedNode[]): readonly (readonly [op: string, count: number])[] {
+  const counts = new Map<string, number>();
+  for (const { opType } of nodes) counts.set(opType, (counts.get(opType) ?? 0) + 1);
+  return [...counts].toSorted((a, b) => b[1] - a[1]);
 }
