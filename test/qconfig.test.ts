@@ -17,7 +17,9 @@ import {
   PerChannelMinMaxObserver,
   QConfig,
   qconfigEquals,
+  qconfigFromJSON,
   QConfigMapping,
+  qconfigMappingFromJSON,
   type QuantBackend,
 } from 'zeropoint';
 import { describe, expect, test } from 'vitest';
@@ -98,7 +100,7 @@ describe('QConfig', () => {
     getDefaultQatQConfig('x86'),
     getDefaultQatQConfig('qnnpack', 0),
   ])('survives JSON, case %#', (qconfig) => {
-    const copy = QConfig.fromJSON(copyOf(qconfig));
+    const copy = qconfigFromJSON(copyOf(qconfig));
     expect(qconfigEquals(copy, qconfig)).toBe(true);
     expect(String(copy)).toBe(String(qconfig));
   });
@@ -184,7 +186,7 @@ describe('QConfigMapping', () => {
     getDefaultQConfigMapping('x86'),
     getDefaultQatQConfigMapping('qnnpack'),
   ])('survives JSON, case %#', (one) => {
-    const copy = QConfigMapping.fromJSON(copyOf(one));
+    const copy = qconfigMappingFromJSON(copyOf(one));
     expect(String(copy)).toBe(String(one));
     expect(copyOf(copy)).toEqual(copyOf(one));
   });
@@ -225,7 +227,7 @@ describe('QConfigMapping', () => {
       ],
     },
   ])('bad JSON, case %#: FormatError STATE_INVALID', (bad) => {
-    const read = (): QConfigMapping => QConfigMapping.fromJSON(bad);
+    const read = (): QConfigMapping => qconfigMappingFromJSON(bad);
     expect(read).toThrow(FormatError);
     expect(read).toThrow(expect.objectContaining({ code: 'STATE_INVALID' }));
   });

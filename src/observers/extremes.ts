@@ -24,12 +24,17 @@ export function finiteExtremes(x: FloatInput, granularity: Granularity, where: s
   const max = new Float32Array(plan.params);
   extremesInto(x.data, plan, min, max);
   if (min.some(Number.isNaN)) throw nanError(x, where);
-  if (!min.includes(-Infinity) && !max.includes(Infinity)) return { min, max, infinities: 0 };
+  if (!min.includes(-Infinity) && !max.includes(Infinity)) return { ...unsigned(min, max), infinities: 0 };
   // Rare (attention masks): each pass sees the infinities at the end where they cannot win.
   const { asLargest, asSmallest, infinities } = withoutInfinities(x.data);
   extremesInto(asLargest, plan, min, new Float32Array(plan.params));
   extremesInto(asSmallest, plan, new Float32Array(plan.params), max);
-  return { min, max, infinities };
+  return { ...unsigned(min, max), infinities };
+}
+
+/** -0 becomes 0: which of them a kernel finds is left open, and results must not depend on it. */
+function unsigned(min: Float32Array, max: Float32Array): { min: Float32Array; max: Float32Array } {
+  return { min: min.map((value) => value + 0), max: max.map((value) => value + 0) };
 }
 
 function extremesInto(x: Float32Array, plan: LayoutPlan, min: Float32Array, max: Float32Array): void {

@@ -44,6 +44,7 @@ export const FAKE_QUANTIZE_DEFAULTS: object = {
   ),
 };
 
+/** Base of the fake-quantize modules: they are observers that also give back what quantization leaves of a tensor. */
 export abstract class FakeQuantizeBase extends Observer {
   readonly observer: UniformObserver | FixedQParamsObserver;
   readonly numerics: Numerics;

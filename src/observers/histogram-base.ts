@@ -58,8 +58,7 @@ export abstract class HistogramBase extends UniformObserver {
     const { min, max, infinities } = finiteExtremes(input, { kind: 'per_tensor' }, where);
     this.infinities += infinities;
     if (min[0] > max[0]) return x;
-    // -0 would print as a minimum of its own; adding 0 makes it 0.
-    this.#histogram = this.#over(min[0] + 0, max[0] + 0);
+    this.#histogram = this.#over(min[0], max[0]);
     countValues(this.#histogram, input.data);
     return x;
   }

@@ -15,6 +15,7 @@ export interface CommonOptions {
   readonly name?: string;
 }
 
+/** What `observe` can be told about a tensor. */
 export interface ObserveContext {
   /** Name of the tensor, for messages; stands in for the option `name`. */
   readonly name?: string;

@@ -7,6 +7,7 @@ export {
   type QuantBackend,
 } from './default-qconfig.ts';
 export * from './fake-quantize-presets.ts';
+export { qconfigFromJSON, qconfigMappingFromJSON } from './from-json.ts';
 export * from './observer-presets.ts';
 export {
   QConfig,

@@ -1,12 +1,11 @@
 /** Which QConfig a node of a model gets: five levels, the more specific one wins. */
 import { callText, sourceText } from '../observers/source-text.ts';
-import { recordField, stateError } from '../observers/state.ts';
 import { QConfig } from './qconfig.ts';
 
 const INSPECT = Symbol.for('nodejs.util.inspect.custom');
 
-/** Raised when a reader of the old form would misread the new one. */
-const VERSION = 1;
+/** Version of the saved form. Raised when a reader of the old one would misread the new one. */
+export const QCONFIG_MAPPING_VERSION = 1;
 
 /** A node to be looked up. */
 export interface QConfigQuery {
@@ -140,26 +139,9 @@ export class QConfigMapping {
     return mapping;
   }
 
-  /** Everything as plain data. */
+  /** Everything as plain data; `qconfigMappingFromJSON` reads it. */
   toJSON(): { version: number } & Record<keyof QConfigDict, unknown> {
-    return { version: VERSION, ...this.toDict() };
-  }
-
-  /** The mapping that `JSON.parse(JSON.stringify(mapping))` holds. Throws FormatError STATE_INVALID for anything else. */
-  static fromJSON(json: unknown): QConfigMapping {
-    const fields = recordField({ mapping: json }, 'mapping');
-    if (fields.version !== VERSION) throw stateError('version', String(VERSION), fields.version);
-    const saved = (value: unknown): QConfig | null => (value === null ? null : QConfig.fromJSON(value));
-    const levels = Object.entries(LEVEL_KEYS).map(([level, keys]) => [
-      level,
-      savedEntries(fields, level, keys).map((entry) => [...entry.slice(0, -1), saved(entry.at(-1))]),
-    ]);
-    const dict = { '': saved(fields[''] ?? null), ...Object.fromEntries(levels) } as QConfigDict; // as savedEntries checked
-    try {
-      return QConfigMapping.fromDict(dict);
-    } catch (cause) {
-      throw stateError('the levels', 'patterns and indices', cause instanceof Error ? cause.message : cause);
-    }
+    return { version: QCONFIG_MAPPING_VERSION, ...this.toDict() };
   }
 
   /** TypeScript that makes an equal mapping: chained setters, one a line. */
@@ -199,27 +181,4 @@ function anchored(pattern: string): RegExp {
 function checked(qconfig: QConfig | null): QConfig | null {
   if (qconfig === null || qconfig instanceof QConfig) return qconfig;
   throw new TypeError(`QConfigMapping: expected a QConfig or null, got ${String(qconfig)}`);
-}
-
-/** Types of the keys of a level's entries; a QConfig or null follows them. */
-const LEVEL_KEYS: Readonly<Record<Exclude<keyof QConfigDict, ''>, readonly ('string' | 'number')[]>> = {
-  object_type: ['string'],
-  module_name_regex: ['string'],
-  module_name: ['string'],
-  module_name_object_type_order: ['string', 'string', 'number'],
-};
-
-/** A saved level: tuples of keys of the given types and a value. */
-function savedEntries(
-  fields: Readonly<Record<string, unknown>>,
-  level: string,
-  keys: readonly ('string' | 'number')[],
-): readonly (readonly unknown[])[] {
-  const list = fields[level] ?? [];
-  const isEntry = (entry: unknown): boolean =>
-    Array.isArray(entry) &&
-    entry.length === keys.length + 1 &&
-    keys.every((type, i) => typeof entry[i] === type);
-  if (Array.isArray(list) && list.every(isEntry)) return list;
-  throw stateError(level, `tuples of ${keys.join(', ')} and a QConfig`, list);
 }

@@ -1,9 +1,7 @@
 /** Which observer a layer's activations get, and which its weights. */
 import { sameFactory, toFactory, type FactoryJSON } from '../observers/factory.ts';
-import { factoryFromJSON } from '../observers/from-json.ts';
 import type { Observer } from '../observers/observer.ts';
 import { sourceText } from '../observers/source-text.ts';
-import { recordField } from '../observers/state.ts';
 
 const INSPECT = Symbol.for('nodejs.util.inspect.custom');
 
@@ -53,15 +51,7 @@ export class QConfig {
     this.weight = checkedFactory(weight, 'weight');
   }
 
-  /** A QConfig from what `toJSON` gave. Throws FormatError STATE_INVALID for anything else. */
-  static fromJSON(json: unknown): QConfig {
-    const fields = recordField({ qconfig: json }, 'qconfig');
-    return new QConfig({
-      activation: factoryFromJSON(fields.activation),
-      weight: factoryFromJSON(fields.weight),
-    });
-  }
-
+  /** The two factories as plain data; `qconfigFromJSON` reads it. */
   toJSON(): QConfigJSON {
     return { activation: this.activation.toJSON(), weight: this.weight.toJSON() };
   }

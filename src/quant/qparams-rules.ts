@@ -40,6 +40,7 @@ export interface RangeOnCodes {
   readonly eps: number;
 }
 
+/** What `chooseQParams` gives; numbers, so that a float64 scale stays one. */
 export interface ScaleAndZeroPoint {
   readonly scale: number;
   readonly zeroPoint: number;

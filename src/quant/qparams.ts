@@ -21,6 +21,7 @@ export type { QuantRange, QuantRangeOptions } from './quant-range.ts';
 /** Smallest scale by default: float32's machine epsilon, 2^-23. */
 export const DEFAULT_EPS: number = 2 ** -23;
 
+/** Options of {@link chooseQParams} and {@link calculateQParams}. */
 export interface QParamsOptions extends QuantRangeOptions {
   /** Dtype of the codes. Default `quint8`. */
   readonly dtype?: QuantDType;

@@ -1,6 +1,7 @@
 /** Which codes may be used: a dtype's own range, a narrower one given by both ends, or half of either. */
 import { codeRange, dtypeInfo, isSigned, type QuantDType } from '../tensor/dtype.ts';
 
+/** Options of {@link quantRange}. */
 export interface QuantRangeOptions {
   /** Smallest and largest code; both or none. 0 must lie between them, and both in the dtype's range. */
   readonly quantMin?: number;
@@ -12,6 +13,7 @@ export interface QuantRangeOptions {
   readonly reduceRange?: boolean;
 }
 
+/** The codes that may be used. */
 export interface QuantRange {
   readonly quantMin: number;
   readonly quantMax: number;
