@@ -37,7 +37,7 @@ export function zooModel(name: ZooName): Promise<Model> {
 export function zooInput(name: ZooName, from = 0, to = 32): Tensor {
   const { data, divisor, shape } = ZOO[name];
   const pixels = gunzipSync(readFileSync(new URL(`${data}.bin.gz`, STATIC)));
-  const size = shape.reduce((product, length) => product * length, 1);
+  const size = shape.reduce<number>((product, length) => product * length, 1);
   const values = Float32Array.from(pixels.subarray(from * size, to * size), (pixel) => pixel / divisor);
   return tensor(values, [to - from, ...shape]);
 }
