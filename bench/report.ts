@@ -43,7 +43,7 @@ function ratio(row: Row, of: VariantName, to: VariantName): number | undefined {
 function ratioCell(row: Row, { of, to }: (typeof RATIOS)[number]): string {
   const value = ratio(row, of, to);
   if (value === undefined) return '-';
-  const goal = to === 'torch' && of !== 'reference' ? row.goals[of as 'arena' | 'arrays'] : undefined;
+  const goal = to === 'torch' ? row.goals[of] : undefined;
   if (goal === undefined) return short(value);
   return `${short(value)} (${value >= goal ? '' : 'missed '}≥ ${goal})`;
 }

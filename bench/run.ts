@@ -8,10 +8,8 @@
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { referenceKernels } from '../src/kernels/reference.ts';
-import { createArena } from '../src/kernels/wasm/arena.ts';
-import { wasmKernels } from '../src/kernels/wasm/kernels.ts';
 import { CASES, SHAPES, sink, type Case, type Place } from './cases.ts';
+import { builtKernels } from './kernels.ts';
 import { measure, type Variant } from './measure.ts';
 import { measureOthers } from './others.ts';
 import { performanceDocument, printRow, printTitle, type Row, type VariantName } from './report.ts';
@@ -36,6 +34,7 @@ const ORDINARY: Place = {
   uint16: (length) => new Uint16Array(length),
 };
 
+const { wasmKernels, referenceKernels, createArena } = await builtKernels();
 const arena = createArena({ bytes: ARENA_BYTES });
 const ARENA: Place = {
   float32: (length) => arena.tensor('float32', [length]).data,

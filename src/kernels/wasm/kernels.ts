@@ -26,6 +26,11 @@ const NAN_CODES: Readonly<Record<CodeRule['nan'], number>> = {
 /** Copies parameters [from, from + count) into the tables `times` times; float64 scales are rounded to float32. */
 function openParams(machine: Machine, grid: Grid, from: number, count: number, times: number): void {
   const { float32, at } = machine;
+  if (count === 1) {
+    float32.fill(grid.scales[from], at.SCALES / 4, at.SCALES / 4 + times);
+    float32.fill(grid.zeroPoints[from], at.ZERO_POINTS / 4, at.ZERO_POINTS / 4 + times);
+    return;
+  }
   const scales = grid.scales.subarray(from, from + count);
   const zeroPoints = grid.zeroPoints.subarray(from, from + count);
   for (let i = 0; i < times; i++) {
@@ -48,7 +53,7 @@ function quantize(x: Float32Array, out: CodeArray, grid: Grid, layout: Layout, r
   const source = operand(machine, x, at.INPUT);
   const codes = operand(machine, out, at.OUTPUT);
   traverse(layout, {
-    piece: pieceLength(machine, x.length, [source, codes], bytes < 4),
+    piece: pieceLength(machine, x.length, [source, codes]),
     maxParams: at.MAX_PARAMS,
     open(from, count, times) {
       openParams(machine, grid, from, count, times);
@@ -83,7 +88,7 @@ function dequantize(codes: CodeArray, out: Float32Array, grid: Grid, layout: Lay
   const source = operand(machine, codes, at.INPUT);
   const values = operand(machine, out, at.OUTPUT);
   traverse(layout, {
-    piece: pieceLength(machine, out.length, [source, values], false),
+    piece: pieceLength(machine, out.length, [source, values]),
     maxParams: at.MAX_PARAMS,
     open: (from, count, times) => openParams(machine, grid, from, count, times),
     rows(start, rows, cols, first, params) {
@@ -122,7 +127,7 @@ function fakeQuantize(
   const flags = mask === undefined ? undefined : operand(machine, mask, at.OUTPUT_2);
   const operands = flags === undefined ? [source, values] : [source, values, flags];
   traverse(layout, {
-    piece: pieceLength(machine, x.length, operands, false),
+    piece: pieceLength(machine, x.length, operands),
     maxParams: at.MAX_PARAMS,
     open(from, count, times) {
       openParams(machine, grid, from, count, times);
@@ -151,7 +156,7 @@ function minMax(x: Float32Array): Extremes {
   const machine = machineFor(x);
   const { run, at, float32 } = machine;
   const source = operand(machine, x, at.INPUT);
-  const piece = pieceLength(machine, x.length, [source], false);
+  const piece = pieceLength(machine, x.length, [source], { readsOnly: true });
   let min = Infinity;
   let max = -Infinity;
   for (let start = 0; start < x.length; start += piece) {
@@ -178,7 +183,7 @@ function minMaxByParam(x: Float32Array, layout: Layout, min: Float32Array, max: 
   const maxs = at.MAXS / 4;
   const source = operand(machine, x, at.INPUT);
   traverse(layout, {
-    piece: pieceLength(machine, x.length, [source], false),
+    piece: pieceLength(machine, x.length, [source], { readsOnly: true }),
     maxParams: at.MAX_PARAMS,
     open(from, count, times) {
       for (let i = 0; i < times; i++) {
@@ -214,7 +219,7 @@ function histogram(x: Float32Array, lo: number, hi: number, counts: Float64Array
   const counters = uint32.subarray(at.COUNTS / 4, at.COUNTS / 4 + bins + 1);
   counters.fill(0);
   const source = operand(machine, x, at.INPUT);
-  const piece = pieceLength(machine, x.length, [source], false);
+  const piece = pieceLength(machine, x.length, [source], { readsOnly: true });
   for (let start = 0; start < x.length; start += piece) {
     const count = Math.min(piece, x.length - start);
     run.histogram(source.load(start, count), count, lo, hi, bins);
@@ -227,7 +232,7 @@ function float32ToFloat16(x: Float32Array, out: Uint16Array): void {
   const { run, at } = machine;
   const source = operand(machine, x, at.INPUT);
   const halves = operand(machine, out, at.OUTPUT);
-  const piece = pieceLength(machine, x.length, [source, halves], true);
+  const piece = pieceLength(machine, x.length, [source, halves]);
   for (let start = 0; start < x.length; start += piece) {
     const count = Math.min(piece, x.length - start);
     run.float32ToFloat16(source.load(start, count), halves.target(start), count);
@@ -240,7 +245,7 @@ function float16ToFloat32(bits: Uint16Array, out: Float32Array): void {
   const { run, at } = machine;
   const source = operand(machine, bits, at.INPUT);
   const values = operand(machine, out, at.OUTPUT);
-  const piece = pieceLength(machine, bits.length, [source, values], false);
+  const piece = pieceLength(machine, bits.length, [source, values]);
   for (let start = 0; start < bits.length; start += piece) {
     const count = Math.min(piece, bits.length - start);
     run.float16ToFloat32(source.load(start, count), values.target(start), count);

@@ -185,10 +185,6 @@ export function maxArenaBytes(): number {
 }
 
 /** The instance whose memory holds one of the arrays, else the one for staging. */
-export function machineFor(...arrays: readonly ArrayBufferView[]): Machine {
-  for (const { buffer } of arrays) {
-    const owner = owners.get(buffer);
-    if (owner !== undefined) return owner;
-  }
-  return (staging ??= createMachine(0));
+export function machineFor(x: ArrayBufferView, out: ArrayBufferView = x): Machine {
+  return owners.get(x.buffer) ?? owners.get(out.buffer) ?? (staging ??= createMachine(0));
 }
