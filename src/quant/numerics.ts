@@ -35,7 +35,8 @@ const TORCH_PLAIN_32: CodeRule = { ...TORCH_PLAIN, nan: 'quant-min', wrapAt: INT
 
 /**
  * torch 2.13's quantize ops by dtype, integer zero points: `quantize_per_tensor` and `quantize_per_channel` for its own
- * dtypes, `quantized_decomposed.*` for the plain ones, which it has no quantized tensor for.
+ * dtypes, `quantized_decomposed.*` for the plain ones, which it has no quantized tensor for. Per channel torch refuses
+ * integer zero points for quint4x2 and quint2x4; they follow the per-tensor rule.
  */
 const TORCH_QUANTIZE: Readonly<
   Record<QuantDType, { readonly tensor: CodeRule; readonly channel: CodeRule }>
