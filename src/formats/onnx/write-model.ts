@@ -22,7 +22,10 @@ import { keepText, writeFunctionBody, writeGraph } from './write-graph.ts';
 
 /** What goes into external data, and in files of what size. */
 export interface ExternalDataOptions {
-  /** Initializers of at least this many bytes go outside. Default 1024, as onnx's own tools do. */
+  /**
+   * Initializers of at least this many bytes go outside. Default 1024, as in onnx's own tools: onnxruntime refuses models
+   * whose shapes (small int64 tensors) lie outside.
+   */
   readonly threshold?: number;
   /** Largest external file in bytes. Default 1 GiB: browsers must hold a file in one buffer. */
   readonly chunkSize?: number;
