@@ -10,6 +10,11 @@ export async function fileSize(path: string): Promise<number> {
   return (await stat(path)).size;
 }
 
+export async function isFolder(path: string): Promise<boolean> {
+  const info = await stat(path).catch(() => undefined);
+  return info?.isDirectory() ?? false;
+}
+
 /** Bytes of a model's file and of the external data that it uses. */
 export async function totalSize(path: string, model: Model): Promise<number> {
   const external = Object.values(modelFacts(model).externalData);

@@ -13,8 +13,8 @@ import {
   type Progress,
   type QuantizationReport,
 } from 'zeropoint/onnx';
-import { QuantError, type QConfigMapping } from 'zeropoint';
-import { checkFree, defaultOutput, stageOutput, totalSize } from '../files.ts';
+import { QuantError, UnsupportedError, type QConfigMapping } from 'zeropoint';
+import { checkFree, defaultOutput, isFolder, stageOutput, totalSize } from '../files.ts';
 import { runVerb, type Context } from '../frame.ts';
 import { chooseMode, type ModeChoice } from '../mode.ts';
 import type { ProgressFacts } from '../progress.ts';
@@ -82,8 +82,19 @@ async function openJob(input: string, options: QuantizeOptions): Promise<Quantiz
 async function openData(model: Model, options: QuantizeOptions): Promise<CalibrationData | undefined> {
   const { calibrate, batchSize, samples, shuffle } = options;
   if (calibrate === undefined) return undefined;
+  await checkDataKind(calibrate);
   const seed = shuffle === true ? 0 : shuffle;
   return openCalibrationData(calibrate, inputValues(model), { batchSize, samples, seed });
+}
+
+/** Kinds of data that are planned, told apart by name, so that the refusal says what does work. */
+async function checkDataKind(path: string): Promise<void> {
+  const kind = (await isFolder(path)) ? 'a folder' : /\.jsonl?$/i.test(path) ? 'a JSON file' : undefined;
+  if (kind === undefined) return;
+  throw new UnsupportedError(`calibrate: expected an .npz or .npy file, got ${kind}: ${path}`, {
+    code: 'UNSUPPORTED_FEATURE',
+    hint: "In Python: numpy.savez('data.npz', name=array, ...), an array for each input, the first axis counting samples.",
+  });
 }
 
 async function run(job: QuantizeJob, context: Context): Promise<QuantizeResult> {
