@@ -82,7 +82,7 @@ function spread(from: Histogram, to: Histogram): void {
     while (above <= bins && boundaries[above] <= middle) above++;
     while (above > 0 && boundaries[above - 1] > middle) above--;
     const bin = Math.min(Math.max(above - 1, 0), bins - 1);
-    to.counts[bin] += from.counts[Math.floor(j / UPSAMPLE_RATE)] / UPSAMPLE_RATE;
+    to.counts[bin] += from.counts[Math.trunc(j / UPSAMPLE_RATE)] / UPSAMPLE_RATE;
   }
 }
 
@@ -93,9 +93,9 @@ function spread(from: Histogram, to: Histogram): void {
 function linspace(start: number, end: number, n: number): Float32Array {
   const step = f32(distance(start, end) / (n - 1));
   const halfway = Math.trunc(n / 2);
-  return Float32Array.from({ length: n }, (_, i) =>
-    i < halfway ? start + step * i : end - step * (n - 1 - i),
-  );
+  const points = new Float32Array(n);
+  for (let i = 0; i < n; i++) points[i] = i < halfway ? start + step * i : end - step * (n - 1 - i);
+  return points;
 }
 
 /**

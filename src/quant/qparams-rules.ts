@@ -26,10 +26,8 @@ export type QParamsRule = 'torch' | 'aten' | 'fbgemm' | 'onnx' | 'per-token';
  */
 export type SymmetricRule = 'full-range' | 'restricted' | 'no-clip';
 
-/** A range of values and the codes it is to be laid on. */
-export interface RangeOnCodes {
-  readonly min: number;
-  readonly max: number;
+/** The codes that a range is to be laid on, and how. */
+export interface CodesForRange {
   readonly quantMin: number;
   readonly quantMax: number;
   readonly mapping: QSchemeInfo['mapping'];
@@ -46,7 +44,7 @@ export interface ScaleAndZeroPoint {
   readonly zeroPoint: number;
 }
 
-type Choose = (range: RangeOnCodes) => ScaleAndZeroPoint;
+type Choose = (min: number, max: number, codes: CodesForRange) => ScaleAndZeroPoint;
 
 /** `x` as a float32; where that overflows, as it is, so that a scale stays finite (torch: infinite). */
 function finite32(x: number): number {
@@ -61,39 +59,43 @@ export function distance(a: number, b: number): number {
 
 const TORCH: Readonly<Record<QSchemeInfo['mapping'], Choose>> = {
   /** s = max((b - a) / (quantMax - quantMin), eps), zp = quantMin - rne(a / s). */
-  affine({ min, max, quantMin, quantMax, eps }) {
+  affine(min, max, { quantMin, quantMax, eps }) {
     const a = Math.min(min, 0);
     const b = Math.max(max, 0);
     const scale = Math.max(f32(distance(a, b) / f32(quantMax - quantMin)), f32(eps));
     return { scale, zeroPoint: clamp(quantMin - roundHalfEven(f32(a / scale)), quantMin, quantMax) };
   },
-  symmetric(range) {
-    const scale = Math.max(f32(SYMMETRIC_SCALE[range.symmetric](range)), f32(range.eps));
-    return { scale, zeroPoint: range.symmetricZeroPoint };
+  symmetric(min, max, codes) {
+    const scale = Math.max(f32(SYMMETRIC_SCALE[codes.symmetric](min, max, codes)), f32(codes.eps));
+    return { scale, zeroPoint: codes.symmetricZeroPoint };
   },
   /** s = (max - min) / (quantMax - quantMin), or 1 if that is not above eps; zp = -min / s, not rounded. */
-  float({ min, max, quantMin, quantMax, eps }) {
+  float(min, max, { quantMin, quantMax, eps }) {
     const step = f32(distance(min, max) / f32(quantMax - quantMin));
     const scale = step > f32(eps) ? step : 1;
     return { scale, zeroPoint: f32(-min / scale) };
   },
 };
 
-const SYMMETRIC_SCALE: Readonly<Record<SymmetricRule, (range: RangeOnCodes) => number>> = {
-  'full-range': (range) => magnitude(range) / f32((range.quantMax - range.quantMin) / 2),
-  restricted: (range) => {
-    const below = range.symmetricZeroPoint - range.quantMin;
-    const above = range.quantMax - range.symmetricZeroPoint;
-    return magnitude(range) / f32(Math.min(below, above) || Math.max(below, above));
+type SymmetricScale = (min: number, max: number, codes: CodesForRange) => number;
+
+const SYMMETRIC_SCALE: Readonly<Record<SymmetricRule, SymmetricScale>> = {
+  'full-range': (min, max, { quantMin, quantMax }) => magnitude(min, max) / f32((quantMax - quantMin) / 2),
+  restricted: (min, max, { quantMin, quantMax, symmetricZeroPoint }) => {
+    const below = symmetricZeroPoint - quantMin;
+    const above = quantMax - symmetricZeroPoint;
+    return magnitude(min, max) / f32(Math.min(below, above) || Math.max(below, above));
   },
-  'no-clip': ({ min, max, quantMin, quantMax, symmetricZeroPoint }) =>
+  'no-clip': (min, max, { quantMin, quantMax, symmetricZeroPoint }) =>
     Math.max(
       f32(Math.min(min, 0) / Math.min(quantMin - symmetricZeroPoint, -1)),
       f32(Math.max(max, 0) / Math.max(quantMax - symmetricZeroPoint, 1)),
     ),
 };
 
-function magnitude({ min, max }: RangeOnCodes): number {
+export const SYMMETRIC_RULES: readonly string[] = Object.keys(SYMMETRIC_SCALE);
+
+function magnitude(min: number, max: number): number {
   return Math.max(-min, max, 0);
 }
 
@@ -111,11 +113,9 @@ function cppRule(
   round: (scale: number) => number,
   errorTerm: (code: number, steps: number) => number,
 ): Choose {
-  return ({ quantMin, quantMax, mapping, ...range }) => {
-    const symmetric = mapping === 'symmetric' && range.min < 0 && range.max > 0;
-    const [min, max] = symmetric
-      ? mirrored(range.min, range.max, quantMax - quantMin)
-      : [range.min, range.max];
+  return (lowest, highest, { quantMin, quantMax, mapping }) => {
+    const symmetric = mapping === 'symmetric' && lowest < 0 && highest > 0;
+    const [min, max] = symmetric ? mirrored(lowest, highest, quantMax - quantMin) : [lowest, highest];
     const { scale, low, high } = workableScale(
       Math.min(min, 0),
       Math.max(max, 0),
@@ -159,35 +159,33 @@ const SMALLEST_NORMAL = 2 ** -126;
  *   s = (b - a) / (quantMax - quantMin), symmetric with -a = b = max(|min|, |max|); zp = rne(quantMin - a / s),
  *   symmetric rne((quantMin + quantMax) / 2). A scale below the smallest normal gives s = 1, zp = 0.
  */
-function onnxRule({ quantMin, quantMax, mapping, ...range }: RangeOnCodes): ScaleAndZeroPoint {
+const onnxRule: Choose = (min, max, { quantMin, quantMax, mapping }) => {
   const symmetric = mapping === 'symmetric';
-  const low = symmetric ? Math.min(range.min, -range.max, 0) : Math.min(range.min, 0);
-  const high = symmetric ? -low : Math.max(range.max, 0);
+  const low = symmetric ? Math.min(min, -max, 0) : Math.min(min, 0);
+  const high = symmetric ? -low : Math.max(max, 0);
   const scale = distance(low, high) / (quantMax - quantMin);
   if (scale < SMALLEST_NORMAL) return { scale: 1, zeroPoint: 0 };
   const exact = symmetric ? (quantMin + quantMax) / 2 : quantMin - low / scale;
   return { scale: f32(scale), zeroPoint: clamp(roundHalfEven(exact), quantMin, quantMax) };
-}
+};
 
 /**
- * One token's range. Symmetric: s = max(m, 1e-5) / quantMax, zp = 0. Affine, after XNNPACK: s as `torch`;
+ * One token's range. Symmetric: s = max(m, 1e-5) / (quantMax - zp), zp = 0 (int8). Affine, after XNNPACK: s as `torch`;
  * zp = rne(clamp(quantMin - a / s)) or rne(clamp(quantMax - b / s)), by the sign of (quantMin + a / s) + (quantMax + b / s).
  */
-function perTokenRule(range: RangeOnCodes): ScaleAndZeroPoint {
-  const { quantMin, quantMax } = range;
-  if (range.mapping === 'symmetric') {
-    return {
-      scale: f32(Math.max(magnitude(range), f32(1e-5)) / quantMax),
-      zeroPoint: range.symmetricZeroPoint,
-    };
+const perTokenRule: Choose = (min, max, codes) => {
+  const { quantMin, quantMax, symmetricZeroPoint: middle } = codes;
+  if (codes.mapping === 'symmetric') {
+    const largest = Math.max(magnitude(min, max), f32(1e-5));
+    return { scale: f32(largest / (quantMax - middle)), zeroPoint: middle };
   }
-  const { scale } = TORCH.affine(range);
-  const a = f32(Math.min(range.min, 0) / scale);
-  const b = f32(Math.max(range.max, 0) / scale);
+  const { scale } = TORCH.affine(min, max, codes);
+  const a = f32(Math.min(min, 0) / scale);
+  const b = f32(Math.max(max, 0) / scale);
   const fromLow = f32(f32(quantMin + a) + f32(quantMax + b)) > 0;
   const exact = fromLow ? f32(quantMin - a) : f32(quantMax - b);
   return { scale, zeroPoint: roundHalfEven(clamp(exact, quantMin, quantMax)) };
-}
+};
 
 interface RuleInfo {
   /** False where the rule has no float zero points. */
@@ -198,7 +196,11 @@ interface RuleInfo {
 }
 
 export const QPARAMS_RULES: Readonly<Record<QParamsRule, RuleInfo>> = {
-  torch: { floatZeroPoint: true, range: quantRange, choose: (range) => TORCH[range.mapping](range) },
+  torch: {
+    floatZeroPoint: true,
+    range: quantRange,
+    choose: (min, max, codes) => TORCH[codes.mapping](min, max, codes),
+  },
   aten: {
     floatZeroPoint: false,
     range: quantRange,

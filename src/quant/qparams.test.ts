@@ -117,13 +117,14 @@ describe('edges', () => {
     [-Infinity, 1],
     [0, Infinity],
     [2, 1],
+    [0, 1e300],
   ])('min %d, max %d: RangeError', (min, max) => {
     expect(() => chooseQParams(min, max)).toThrow(RangeError);
   });
 
   test('the message names the channel', () => {
     expect(() => calculateQParams([0, 3], [1, 2])).toThrow(
-      'expected finite min ≤ max, got 3 and 2 at channel 1',
+      'expected finite float32 min ≤ max, got 3 and 2 at channel 1',
     );
   });
 
@@ -134,6 +135,7 @@ describe('edges', () => {
     );
     expect(() => chooseQParams(0, 1, { rule: 'gcc' as QParamsRule })).toThrow(TypeError);
     expect(() => chooseQParams(0, 1, { qscheme: 'per_row' as QScheme })).toThrow(TypeError);
+    expect(() => chooseQParams(0, 1, { symmetric: 'half' as SymmetricRule })).toThrow(TypeError);
     expect(() => chooseQParams(0, 1, { eps: 0 })).toThrow(RangeError);
   });
 });

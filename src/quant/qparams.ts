@@ -7,6 +7,7 @@
 import type { QuantDType } from '../tensor/dtype.ts';
 import {
   QPARAMS_RULES,
+  SYMMETRIC_RULES,
   type QParamsRule,
   type ScaleAndZeroPoint,
   type SymmetricRule,
@@ -45,7 +46,7 @@ export interface QParamsOptions extends QuantRangeOptions {
  * @example chooseQParams(-1, 3, { dtype: 'quint8' }) // { scale: 0.01568627543747425, zeroPoint: 64 }
  */
 export function chooseQParams(min: number, max: number, options: QParamsOptions = {}): ScaleAndZeroPoint {
-  return choose(options, min, max, '');
+  return chooser(options)(min, max);
 }
 
 /**
@@ -74,8 +75,10 @@ export function calculateQParams(
   const scale = new Float32Array(mins.length);
   const { mapping } = qschemeInfo(options.qscheme ?? 'per_tensor_affine');
   const zeroPoint = new (mapping === 'float' ? Float32Array : Int32Array)(mins.length);
+  const choose = chooser(options);
+  const several = mins.length > 1;
   for (let i = 0; i < mins.length; i++) {
-    const chosen = choose(options, mins[i], maxs[i], ` at channel ${i}`);
+    const chosen = choose(mins[i], maxs[i], several ? i : undefined);
     scale[i] = chosen.scale;
     zeroPoint[i] = chosen.zeroPoint;
   }
@@ -93,27 +96,36 @@ export function resolveQuantRange(options: QParamsOptions): QuantRange {
   return QPARAMS_RULES[rule].range(dtype, options, qschemeInfo(qscheme).mapping === 'symmetric');
 }
 
-function choose(options: QParamsOptions, min: number, max: number, where: string): ScaleAndZeroPoint {
-  const { qscheme = 'per_tensor_affine', eps = DEFAULT_EPS, rule = 'torch' } = options;
+type Choose = (min: number, max: number, channel?: number) => ScaleAndZeroPoint;
+
+/** The options, checked once; what is left to do for each range. */
+function chooser(options: QParamsOptions): Choose {
+  const {
+    qscheme = 'per_tensor_affine',
+    eps = DEFAULT_EPS,
+    rule = 'torch',
+    symmetric = 'full-range',
+  } = options;
+  const codes = resolveQuantRange(options);
   const { mapping } = qschemeInfo(qscheme);
-  const range = resolveQuantRange(options);
-  checkMinMax(min, max, where);
+  const { choose, floatZeroPoint } = QPARAMS_RULES[rule];
   if (!(eps > 0)) throw new RangeError(`eps: expected a number above 0, got ${eps}`);
-  if (mapping === 'float' && !QPARAMS_RULES[rule].floatZeroPoint) {
+  if (mapping === 'float' && !floatZeroPoint) {
     throw new TypeError(`rule: expected 'torch' for ${qscheme}, got '${rule}'`);
   }
-  return QPARAMS_RULES[rule].choose({
-    min: Math.fround(min),
-    max: Math.fround(max),
-    ...range,
-    mapping,
-    symmetric: options.symmetric ?? 'full-range',
-    eps,
-  });
+  if (!SYMMETRIC_RULES.includes(symmetric)) {
+    throw new TypeError(`symmetric: expected one of ${SYMMETRIC_RULES.join(', ')}, got ${String(symmetric)}`);
+  }
+  const onCodes = { ...codes, mapping, symmetric, eps };
+  return (low, high, channel) => {
+    const min = Math.fround(low);
+    const max = Math.fround(high);
+    if (!Number.isFinite(min) || !Number.isFinite(max) || min > max) throw rangeError(low, high, channel);
+    return choose(min, max, onCodes);
+  };
 }
 
-function checkMinMax(min: number, max: number, where: string): void {
-  if (!Number.isFinite(min) || !Number.isFinite(max) || min > max) {
-    throw new RangeError(`qparams: expected finite min ≤ max, got ${min} and ${max}${where}`);
-  }
+function rangeError(min: number, max: number, channel: number | undefined): RangeError {
+  const where = channel === undefined ? '' : ` at channel ${channel}`;
+  return new RangeError(`qparams: expected finite float32 min ≤ max, got ${min} and ${max}${where}`);
 }
