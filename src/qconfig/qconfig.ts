@@ -70,16 +70,18 @@ export class QConfig {
 function checkedFactory(value: unknown, field: string): ObserverFactory {
   const factory = toFactory(value);
   if (factory === undefined) {
-    const got =
-      typeof value === 'object' && value !== null
-        ? `an instance of ${value.constructor?.name}`
-        : String(value);
     throw new TypeError(
-      `QConfig: expected a class or a factory as ${field}, got ${got}; write X.withArgs({...}) instead of new X({...})`,
+      `QConfig: expected a class or a factory as ${field}, got ${describe(value)}; ` +
+        'write X.withArgs({...}) instead of new X({...})',
     );
   }
   // Every factory and class of this package makes observers.
   return factory as ObserverFactory;
+}
+
+function describe(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value);
+  return `an instance of ${'type' in value ? String(value.type) : value.constructor?.name}`;
 }
 
 /** True if two configurations make equal observers; undefined (not quantized) equals only itself. torch `qconfig_equals`. */
