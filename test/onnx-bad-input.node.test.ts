@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
-import { GraphProtoSchema, ModelProtoSchema } from 'onnx-buf';
+import { ModelProtoSchema, type GraphProtoSchema } from 'onnx-buf';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { buildModel, checkOpset, readModel } from 'zeropoint/onnx';
 import { difference, fixture, fixturePath, roundTrip } from './support/onnx-fixtures.ts';
@@ -113,7 +113,12 @@ describe('damaged bytes', () => {
     // The ends of opset_import, metadata_props and training_info: nobody can tell that more should follow.
     expect(codes.get('none')).toBe(5);
     expect(codes.get('FORMAT_TRUNCATED')).toBeGreaterThan(TRUNCATIONS);
-    expect([...codes.keys()].toSorted()).toEqual(['FORMAT_INVALID', 'FORMAT_NOT_ONNX', 'FORMAT_TRUNCATED', 'none']);
+    expect([...codes.keys()].toSorted()).toEqual([
+      'FORMAT_INVALID',
+      'FORMAT_NOT_ONNX',
+      'FORMAT_TRUNCATED',
+      'none',
+    ]);
   });
 
   it('are named with field path and offset', async () => {

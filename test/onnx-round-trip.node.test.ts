@@ -193,7 +193,7 @@ describe('changed models', () => {
 
   it('are refused out of order, until they are sorted', async () => {
     const model = await edited();
-    const [neg] = [...model.graph.nodes].filter((node) => node.opType === 'Neg');
+    const neg = [...model.graph.nodes].find((node) => node.opType === 'Neg')!;
     model.graph.nodes.first!.setInput(2, neg.outputs[0]);
     await expect(written(model)).rejects.toThrow(/nodes of mlp in topological order/);
     model.graph.sort();

@@ -2,7 +2,7 @@
  * A deflated file as a source that is read forward: memory is one piece of input and what it inflates to (16 KB to at
  * most 16 MB). Reading backward begins anew.
  */
-import type { Inflate } from 'fflate';
+import { Inflate } from 'fflate';
 import type { Source } from '../source.ts';
 import { npyError } from './header.ts';
 
@@ -37,7 +37,7 @@ export class InflateSource implements Source {
   }
 
   async #readInTurn(offset: number, length: number): Promise<Uint8Array> {
-    if (this.#inflate === undefined || offset < this.#start) await this.#restart();
+    if (this.#inflate === undefined || offset < this.#start) this.#restart();
     const bytes = new Uint8Array(length);
     for (let done = 0; done < length;) {
       const piece = this.#pieces[0];
@@ -61,9 +61,7 @@ export class InflateSource implements Source {
     else this.#pieces[0] = piece.subarray(used);
   }
 
-  async #restart(): Promise<void> {
-    // Loaded only here: most uses of this package read no .npz file.
-    const { Inflate } = await import('fflate');
+  #restart(): void {
     this.#inflate = new Inflate((chunk) => {
       if (chunk.length > 0) this.#pieces.push(chunk);
     });

@@ -5,7 +5,6 @@
 import type { FormatError } from '../../errors.ts';
 import type { Source } from '../source.ts';
 import { npyError } from './header.ts';
-import { InflateSource } from './inflate.ts';
 
 interface ZipEntry {
   readonly name: string;
@@ -71,6 +70,8 @@ export class ZipArchive {
       read: (offset, length) => this.#source.read(start + offset, length),
     };
     if (entry.method === STORED) return source;
+    // Loaded only where something is packed, and so that bundles take only this part of fflate.
+    const { InflateSource } = await import('./inflate.ts');
     return new InflateSource(source, entry.size, `${this.#where}: ${name}`);
   }
 
