@@ -61,6 +61,7 @@ export type {
 export { clean } from './passes/clean.ts';
 export { eliminateIdentity } from './passes/eliminate-identity.ts';
 export { foldBatchNormalization } from './passes/fold-batch-normalization.ts';
+export { raiseOpset } from './passes/raise-opset.ts';
 export { removeUnused } from './passes/remove-unused.ts';
 export type { Pass, PassResult, SkippedNode } from './passes/pass.ts';
 export { calibrate } from './ptq/calibrate.ts';

@@ -4,4 +4,5 @@ import { foldBatchNormalization } from './fold-batch-normalization.ts';
 import { sequence, type Pass } from './pass.ts';
 import { removeUnused } from './remove-unused.ts';
 
+/** Every pass that only simplifies: identities, batch normalization, unused nodes. */
 export const clean: Pass = sequence(eliminateIdentity, foldBatchNormalization, removeUnused);

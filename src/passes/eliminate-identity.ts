@@ -10,6 +10,7 @@ import type { Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
 import type { PassResult } from './pass.ts';
 
+/** Removes Identity and inference-time Dropout; see the cases above. */
 export async function eliminateIdentity(model: Model): Promise<PassResult> {
   const copy = model.clone();
   let modified = false;

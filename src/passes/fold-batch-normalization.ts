@@ -29,6 +29,7 @@ const CHANNEL_AXIS: Readonly<Record<string, (node: Node) => number>> = {
   Gemm: (node) => (node.int('transB', 0) === 1 ? 0 : 1),
 };
 
+/** Folds BatchNormalization into the Conv or Gemm before it; `skipped` names those that stay, with the reason. */
 export async function foldBatchNormalization(model: Model): Promise<PassResult> {
   const copy = model.clone();
   const skipped: SkippedNode[] = [];
@@ -57,6 +58,7 @@ function obstacle(node: Node): string | undefined {
   if (input.isOutput || input.consumers.size > 1)
     return `the output of ${target.label} is also read elsewhere`;
   if (node.int('training_mode', 0) !== 0) return 'it is in training mode';
+  if (node.int('spatial', 1) === 0) return 'it normalizes every position';
   if (node.outputs.slice(1).some((output) => output !== undefined && !output.isUnused)) {
     return 'its running statistics are read';
   }

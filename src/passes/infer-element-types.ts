@@ -67,9 +67,12 @@ const RULES: Readonly<Record<string, Rule>> = {
   ...rows('If Loop Scan SequenceAt SequenceConstruct ConcatFromSequence', () => undefined),
 };
 
-/** Types of the values of `graph` (not of the graphs inside it). Nodes must be in topological order. */
-export function inferElementTypes(graph: Graph): ElementTypes {
-  const types = new Map<Value, ElementType>();
+/**
+ * Types of the values of `graph` (not of the graphs inside it). Nodes must be in topological order. `outer` has the
+ * types of the graphs around it.
+ */
+export function inferElementTypes(graph: Graph, outer: ElementTypes = new Map()): ElementTypes {
+  const types = new Map<Value, ElementType>(outer);
   const typeOf = (value: Value | undefined): ElementType | undefined =>
     value === undefined ? undefined : (types.get(value) ?? value.elementType);
   for (const node of graph.nodes) {

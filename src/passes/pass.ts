@@ -4,6 +4,7 @@
  */
 import type { Model } from '../graph/model.ts';
 
+/** A node that was left as it is, and why. */
 export interface SkippedNode {
   /** Name of the node, or its operator and first output where it has none. */
   readonly node: string;
@@ -11,6 +12,7 @@ export interface SkippedNode {
   readonly reason: string;
 }
 
+/** What a pass gives back. */
 export interface PassResult {
   readonly model: Model;
   /** False if the result equals the input. */
@@ -18,6 +20,7 @@ export interface PassResult {
   readonly skipped: readonly SkippedNode[];
 }
 
+/** A deed on a model; the model that it takes is left as it is. */
 export type Pass = (model: Model) => Promise<PassResult>;
 
 /** Runs passes one after the other. */

@@ -5,6 +5,7 @@
 import type { Model } from '../graph/model.ts';
 import type { PassResult } from './pass.ts';
 
+/** Removes nodes and initializers that no output needs. */
 export async function removeUnused(model: Model): Promise<PassResult> {
   const copy = model.clone();
   const modified = removeUnusedInPlace(copy);

@@ -83,11 +83,13 @@ function formOf(observer: Observer): CodeForm {
  * @throws UnsupportedError UNSUPPORTED_OPSET, UNSUPPORTED_DTYPE, or UNSUPPORTED_FEATURE for activations by channel
  */
 export function checkForms(model: Model, nodes: readonly PlannedNode[]): void {
+  const needed = neededOpset(nodes);
   for (const { node, activation, weight } of distinct(nodes)) {
     const data = factoryFromJSON(activation)();
     if (isPerChannel(data) || data.isDynamic) throw activationError(node, data);
-    checkOpset(model, node, data);
-    checkOpset(model, node, weightObserver(node, weight));
+    for (const observer of [data, weightObserver(node, weight)]) {
+      if (model.opset < opsetOf(observer)) throw opsetError(model, node, observer, needed);
+    }
   }
 }
 
@@ -106,19 +108,30 @@ function distinct(nodes: readonly PlannedNode[]): Iterable<PlannedNode> {
   return byConfig.values();
 }
 
-function checkOpset(model: Model, node: string, observer: Observer): void {
-  const form = formOf(observer);
+/** The oldest opset that has a form for the observers of these nodes. */
+export function neededOpset(nodes: readonly PlannedNode[]): number {
+  const observers = [...distinct(nodes)].flatMap(({ node, activation, weight }) => [
+    factoryFromJSON(activation)(),
+    weightObserver(node, weight),
+  ]);
+  return Math.max(...observers.map(opsetOf));
+}
+
+function opsetOf(observer: Observer): number {
+  const { opset } = formOf(observer);
+  return isPerChannel(observer) ? Math.max(opset, PER_CHANNEL_OPSET) : opset;
+}
+
+/** `all` is what the whole plan needs, so that the hint is right for every node. */
+function opsetError(model: Model, node: string, observer: Observer, all: number): UnsupportedError {
+  const needed = opsetOf(observer);
   const perChannel = isPerChannel(observer);
-  const needed = perChannel ? Math.max(form.opset, PER_CHANNEL_OPSET) : form.opset;
-  if (model.opset >= needed) return;
   const what = `${dtypeInfo(observer.dtype).bits}-bit codes${perChannel ? ' by channel' : ''}`;
-  throw new UnsupportedError(`${node}: expected opset ${needed} or newer for ${what}, got ${model.opset}`, {
+  const byTensor = perChannel && model.opset >= formOf(observer).opset;
+  return new UnsupportedError(`${node}: expected opset ${needed} or newer for ${what}, got ${model.opset}`, {
     code: 'UNSUPPORTED_OPSET',
-    hint:
-      perChannel && model.opset >= form.opset
-        ? `Quantize weights per tensor, or export the model with opset ${needed}.`
-        : `Export the model with opset ${needed}.`,
-    details: { node, opset: model.opset, needed },
+    hint: `Call raiseOpset(model, ${all}) first${byTensor ? ', or quantize weights per tensor' : ''}.`,
+    details: { node, opset: model.opset, needed: all },
   });
 }
 

@@ -8,7 +8,7 @@ import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import { outputOf, present } from '../passes/access.ts';
 import { checkNotQuantized, checkSomethingQuantized } from './check-model.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
-import { checkForms, observerSpec } from './observer-spec.ts';
+import { checkForms, neededOpset, observerSpec } from './observer-spec.ts';
 import type { PlannedActivation, PlannedNode, Plan } from './plan.ts';
 import { selectNodes, type Selection } from './select.ts';
 
@@ -18,17 +18,14 @@ import { selectNodes, type Selection } from './select.ts';
  *
  * Object types of the mapping are ONNX op types, module names are node names. `null` leaves a node in float.
  *
- * @throws UnsupportedError if the model's opset has no form for what the mapping asks (per-channel weights: 13);
+ * @throws UnsupportedError if the model's opset has no form for what the mapping asks (per-channel weights: 13; see
+ *   `raiseOpset`);
  *   GraphError if the model is quantized already, or has no node that can be
  */
 export function prepare(model: Model, qconfigMapping: QConfigMapping = staticQConfigMapping()): Plan {
   checkOpset(model);
   checkNotQuantized(model);
-  const qconfigs = resolveAll(model, qconfigMapping);
-  const selection = selectNodes(model, (node) =>
-    qconfigs.get(node) === undefined ? 'the QConfigMapping leaves it in float' : true,
-  );
-  const nodes = plannedNodes(selection, qconfigs);
+  const { nodes, selection, qconfigs } = choose(model, qconfigMapping);
   checkSomethingQuantized(nodes.length, selection.skipped);
   checkForms(model, nodes);
   return {
@@ -39,6 +36,28 @@ export function prepare(model: Model, qconfigMapping: QConfigMapping = staticQCo
     skipped: selection.skipped,
     samples: 0,
   };
+}
+
+/** The opset that {@link prepare} asks of this model: its own, or the oldest one that has the forms that are wanted. */
+export function opsetToPrepare(model: Model, qconfigMapping: QConfigMapping): number {
+  checkOpset(model);
+  checkNotQuantized(model);
+  const { nodes } = choose(model, qconfigMapping);
+  return Math.max(model.opset, neededOpset(nodes));
+}
+
+interface Choice {
+  readonly nodes: PlannedNode[];
+  readonly selection: Selection;
+  readonly qconfigs: ReadonlyMap<Node, QConfig>;
+}
+
+function choose(model: Model, mapping: QConfigMapping): Choice {
+  const qconfigs = resolveAll(model, mapping);
+  const selection = selectNodes(model, (node) =>
+    qconfigs.get(node) === undefined ? 'the QConfigMapping leaves it in float' : true,
+  );
+  return { nodes: plannedNodes(selection, qconfigs), selection, qconfigs };
 }
 
 function resolveAll(model: Model, mapping: QConfigMapping): Map<Node, QConfig> {

@@ -33,6 +33,8 @@ export interface QuantizationReport {
   readonly absorbed: readonly string[];
   /** Samples that calibration saw; 0 for dynamic. */
   readonly samples: number;
+  /** Present if the model was said in a newer opset first, because the wanted form needs it. */
+  readonly raisedOpset?: { readonly from: number; readonly to: number };
   /** Kernel backend that made the integers: 'wasm' or 'reference'. */
   readonly backend: string;
 }
