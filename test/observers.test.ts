@@ -237,6 +237,7 @@ describe('state', () => {
   const histogram = new HistogramObserver({ bins: 2 });
   histogram.observe(tensor([1, 2]));
   const filled = JSON.parse(JSON.stringify(histogram));
+  const fake = JSON.parse(JSON.stringify(new FakeQuantize()));
   test.each([
     ['null', null],
     ['a number', 3],
@@ -257,6 +258,7 @@ describe('state', () => {
     ['too few bins', { ...filled, state: { ...filled.state, histogram: [1] } }],
     ['bins below 0', { ...filled, state: { ...filled.state, histogram: [1, -1] } }],
     ['an empty histogram with a range', { ...filled, state: { ...filled.state, histogram: [0, 0] } }],
+    ['the state of another observer inside', { ...fake, state: { ...fake.state, observer: filled } }],
     ['an observer that is none', { ...good, type: 'FakeQuantize', args: { observer: 'MinMaxObserver' } }],
   ])('%s: FormatError STATE_INVALID', (_, state) => {
     const read = (): Observer => observerFromJSON(state);

@@ -1,4 +1,3 @@
-import type { QParams } from '../quant/types.ts';
 import { FakeQuantizeBase, type FakeQuantizeModuleOptions } from './fake-quantize-base.ts';
 import { FixedQParamsObserver } from './fixed-qparams-observer.ts';
 
@@ -28,10 +27,5 @@ export class FixedQParamsFakeQuantize extends FakeQuantizeBase {
   override reset(): void {
     super.reset();
     this.use(this.calculateQParams());
-  }
-
-  /** The fixed scale and zero point. */
-  override calculateQParams(): QParams {
-    return this.observer.calculateQParams();
   }
 }

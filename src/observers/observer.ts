@@ -5,7 +5,7 @@ import type { QParams, QScheme, TensorLike } from '../quant/types.ts';
 import type { DType } from '../tensor/dtype.ts';
 import { argsJSON, makeFactory, ownArgs, sameFactory, type Factory, type FactoryClass } from './factory.ts';
 import { callText } from './source-text.ts';
-import { checkState, STATE_VERSION, type ObserverState } from './state.ts';
+import { checkState, STATE_VERSION, stateError, type ObserverState } from './state.ts';
 
 const INSPECT = Symbol.for('nodejs.util.inspect.custom');
 
@@ -118,7 +118,9 @@ export abstract class Observer {
 
   /** Takes over a saved state of the same class, replacing what was seen. Throws FormatError STATE_INVALID. */
   restore(saved: ObserverState): this {
-    this.loadState(checkState(saved).state);
+    const { type, state } = checkState(saved);
+    if (type !== this.type) throw stateError('type', this.type, type);
+    this.loadState(state);
     return this;
   }
 
