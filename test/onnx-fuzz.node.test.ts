@@ -10,8 +10,6 @@ import { FIXTURES, fixture } from './support/onnx-fixtures.ts';
 const SEED = 20261123;
 const BYTE_RUNS = 700;
 const STRUCTURE_RUNS = 300;
-/** A run takes about a millisecond. */
-const SLOWEST_MS = 5000;
 
 const FILES = FIXTURES.map(fixture);
 const EXTERNAL = { externalData: () => new Uint8Array(256) };
@@ -83,9 +81,7 @@ it(`${BYTE_RUNS} files with damaged bytes`, async () => {
     files,
     fc.array(mutation, { minLength: 1, maxLength: 4 }),
     async (file, deeds) => {
-      const started = performance.now();
       outcomes.add(await use(deeds.reduce(mutate, file)));
-      expect(performance.now() - started).toBeLessThan(SLOWEST_MS);
     },
   );
   await fc.assert(property, { seed: SEED, numRuns: BYTE_RUNS });

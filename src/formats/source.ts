@@ -93,7 +93,7 @@ class Windowed implements Source {
     const at = offset - this.#start;
     if (at >= 0 && at + length <= this.#bytes.length) return this.#bytes.subarray(at, at + length);
     const isNext = at >= 0 && at <= this.#bytes.length;
-    const window = isNext ? WINDOW : Math.max(length, SHORT_WINDOW);
+    const window = Math.max(length, isNext ? Math.min(2 * this.#bytes.length, WINDOW) : SHORT_WINDOW);
     const bytes = await this.#exactly(offset, Math.min(window, this.size - offset));
     this.#start = offset;
     this.#bytes = bytes;

@@ -190,7 +190,7 @@ describe('order', () => {
     expect(() => graph.sort()).toThrow(/cycle, got one through or before loop/);
   });
 
-  it('100,000 nodes are built, rewired and sorted in less than 10 s', () => {
+  it('100,000 nodes are built, rewired and sorted within the time of a test: nothing grows with their square', () => {
     const graph = new Graph('long');
     let value = graph.addInput('x', tensorType('float32'));
     for (let i = 0; i < 100_000; i++) {
@@ -209,7 +209,7 @@ describe('order', () => {
     graph.sort();
     expect(graph.nodes.size).toBe(200_000);
     expect(graph.outputs[0].producer?.opType).toBe('Abs');
-  }, 10_000);
+  });
 });
 
 describe('clone', () => {

@@ -60,14 +60,28 @@ class Reader {
   /** A message of any length: as many whole fields as one read holds, then the next read; large fields one by one. */
   async #readRange(schema: Schema, start: number, end: number): Promise<WireRecord> {
     const builder = this.#begin(schema, start);
+    let step = FIRST_STEP;
     for (let at = start; at < end;) {
-      const bytes = await this.#source.read(at, Math.min(SMALL, end - at));
-      const cursor = new Cursor(bytes, at);
+      const cursor = new Cursor(await this.#source.read(at, Math.min(step, end - at)), at);
       const done = this.#fieldsOf(cursor, builder, end);
-      at = done > 0 ? at + done : await this.#readLarge(cursor, builder, end);
+      if (done === 0 || this.#skips(cursor, builder, done)) {
+        // Behind a tensor comes a head and then the next tensor: read little there, and more in a row of small fields.
+        step = FIRST_STEP;
+        at = await this.#readLarge(cursor, builder, end);
+      } else {
+        step = Math.min(2 * step, SMALL);
+        at += done;
+      }
     }
     this.#path.pop();
     return builder.finish();
+  }
+
+  /** Whether the field at the cursor, whose end was not read, is one whose body nobody will look at. */
+  #skips(cursor: Cursor, builder: RecordBuilder, done: number): boolean {
+    if (cursor.start !== done || cursor.end <= cursor.bytes.length) return false;
+    const type = builder.schema.fields[cursor.number]?.type;
+    return type === 'span' || type === 'spans' || cursor.end - cursor.start > SMALL;
   }
 
   /** The message in `bytes[start..end)`. */
