@@ -51,8 +51,7 @@ const CLI_ONLY_GLOBALS = new Set(['process', 'console']);
 /** Every breach in the repository at `root`, as `file:line: text`, and the number of files read. */
 function checkLayers(root) {
   const src = join(root, 'src');
-  const isSource = (path) =>
-    /\.(ts|mts|js|mjs)$/.test(path) && !path.startsWith(join(src, ASSEMBLY) + sep);
+  const isSource = (path) => /\.(ts|mts|js|mjs)$/.test(path) && !path.startsWith(join(src, ASSEMBLY) + sep);
   const inside = listFiles(src, isSource).map((path) => checkFile(path, root, insideRules(src, path)));
   const outside = OUTSIDE.flatMap((folder) => listFiles(join(root, folder), isSource)).map((path) =>
     checkFile(path, root, outsideRules(src)),
