@@ -47,6 +47,8 @@ export async function checkFree(path: string, force: boolean): Promise<void> {
 export interface StagedOutput {
   /** Where to write. */
   readonly path: string;
+  /** An error about {@link path}, told of the file that the user named. */
+  told(error: unknown): unknown;
   /** Moves all files to where they belong, the main one last; gives their paths, the main one first. */
   commit(): Promise<readonly string[]>;
   /** Removes what was not committed. Can be called again. */
@@ -66,6 +68,7 @@ export async function stageOutput(
   process.once('exit', removeNow);
   return {
     path: join(folder, basename(path)),
+    told: (error) => toldOf(error, folder, dirname(path)),
     commit: () => moveAll(folder, path, force),
     async discard() {
       await rm(folder, { recursive: true, force: true });
@@ -85,6 +88,12 @@ async function stagingFolder(path: string): Promise<string> {
       cause,
     });
   }
+}
+
+function toldOf(error: unknown, folder: string, place: string): unknown {
+  if (!(error instanceof QuantError) || !error.message.includes(folder)) return error;
+  const { code, hint, details, cause } = error;
+  return new QuantError(error.message.replaceAll(folder, place), { code, hint, details, cause });
 }
 
 async function moveAll(folder: string, path: string, force: boolean): Promise<readonly string[]> {

@@ -116,6 +116,8 @@ async function run(job: QuantizeJob, context: Context): Promise<QuantizeResult> 
       verification,
       seconds: (performance.now() - start) / 1000,
     };
+  } catch (error) {
+    throw staged.told(error);
   } finally {
     await staged.discard();
   }

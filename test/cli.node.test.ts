@@ -1,0 +1,272 @@
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { encodeNpy, readModel } from 'zeropoint/onnx';
+import { convNet, noise, saveModel, saveNpz, twoInputs } from './support/cli-models.ts';
+import { installElsewhere, listing, temporaryFolder, useCli } from './support/cli.ts';
+
+const zeropoint = useCli();
+
+/** Figures of the results on noise that these models keep; the models are tiny and the weights random. */
+const MIN_SQNR = 25;
+const MIN_COSINE = 0.998;
+
+async function prepared(batch?: number): Promise<{ cwd: string; model: string; data: string }> {
+  const cwd = temporaryFolder();
+  const model = await saveModel(cwd, convNet(batch));
+  return { cwd, model, data: saveNpz(cwd, { image: noise([40, 1, 8, 8]) }) };
+}
+
+describe('zeropoint', () => {
+  it('prints its version and its verbs', async () => {
+    const cwd = temporaryFolder();
+    const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+    expect(await zeropoint(['--version'], { cwd })).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+    const help = await zeropoint(['--help'], { cwd });
+    expect(help.code).toBe(0);
+    expect(help.stdout).toMatch(/quantize[^]*inspect/);
+  });
+
+  it.each([
+    ['an unknown verb', ['squeeze', 'model.onnx']],
+    ['an unknown option', ['inspect', 'model.onnx', '--wrong']],
+    ['no model', ['quantize']],
+    ['an unknown observer', ['quantize', 'model.onnx', '--observer', 'best']],
+    ['a number that is none', ['quantize', 'model.onnx', '--samples', '1.5']],
+    ['two modes', ['quantize', 'model.onnx', '--static', '--dynamic']],
+  ])('exits with 2 for %s', async (_, args) => {
+    const { code, stdout, stderr } = await zeropoint(args, { cwd: temporaryFolder() });
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(/^error: .*\n/);
+  });
+});
+
+describe('zeropoint quantize', () => {
+  it('writes model.int8.onnx beside the model and says what it did', async () => {
+    const { cwd } = await prepared();
+    const { code, stdout, stderr } = await zeropoint(['quantize', 'model.onnx', '-c', 'data.npz'], { cwd });
+    expect(stderr).toBe('mode: static, a conv net: 1 convolution, and there is data\n');
+    expect(code).toBe(0);
+    expect(listing(cwd)).toEqual(['data.npz', 'model.int8.onnx', 'model.onnx']);
+    expect(stdout).toMatch(/^wrote +model\.int8\.onnx +\(static, calibrated on 40 samples, /);
+    expect(stdout).toMatch(/scores +\d+\.\d dB/);
+    expect(stdout).toMatch(/next: zeropoint inspect model\.int8\.onnx\n$/);
+    const ops = [...(await readModel(join(cwd, 'model.int8.onnx'))).graph.nodes].map((node) => node.opType);
+    expect(ops).toContain('QuantizeLinear');
+  });
+
+  it(`--json gives one document, with errors of the outputs (SQNR ≥ ${MIN_SQNR} dB)`, async () => {
+    const { cwd } = await prepared();
+    const args = ['quantize', 'model.onnx', '-c', 'data.npz', '--json', '--output', 'small.onnx'];
+    const { code, stdout } = await zeropoint(args, { cwd });
+    expect(code).toBe(0);
+    const result = JSON.parse(stdout);
+    expect(result.output).toEqual({ file: 'small.onnx', size: readFileSync(join(cwd, 'small.onnx')).length });
+    expect(result.mode.mode).toBe('static');
+    expect(result.report.samples).toBe(40);
+    const [scores] = result.verification.outputs;
+    expect(result.verification).toMatchObject({ samples: 40, inputs: 'data' });
+    expect(scores.name).toBe('scores');
+    expect(scores.sqnr).toBeGreaterThan(MIN_SQNR);
+    expect(scores.cosine).toBeGreaterThan(MIN_COSINE);
+  });
+
+  it('gives the same bytes for .npz packed, .npy, and any batch size', async () => {
+    const { cwd } = await prepared();
+    writeFileSync(join(cwd, 'data.npy'), encodeNpy(noise([40, 1, 8, 8])));
+    const files = [];
+    for (const words of [
+      ['-c', 'data.npz'],
+      ['-c', 'data.npy'],
+      ['-c', 'data.npz', '--batch-size', '7'],
+    ]) {
+      const { code } = await zeropoint(['quantize', 'model.onnx', ...words, '--force', '--no-verify'], {
+        cwd,
+      });
+      expect(code).toBe(0);
+      files.push(readFileSync(join(cwd, 'model.int8.onnx')));
+    }
+    expect(files[1].equals(files[0])).toBe(true);
+    expect(files[2].equals(files[0])).toBe(true);
+  });
+
+  it('takes batches of the size that the model fixes, and leaves out what does not fill one', async () => {
+    const { cwd } = await prepared(16);
+    const { code, stdout } = await zeropoint(['quantize', 'model.onnx', '-c', 'data.npz', '--json'], { cwd });
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout).report.samples).toBe(32);
+    const refused = await zeropoint(
+      ['quantize', 'model.onnx', '-c', 'data.npz', '--batch-size', '8', '--force'],
+      { cwd },
+    );
+    expect(refused.stderr).toContain(
+      'error: calibrate: expected batches of 16, which the model fixes, got 8',
+    );
+  });
+
+  it('--samples takes the first, --shuffle others, the same ones for the same seed', async () => {
+    const { cwd } = await prepared();
+    const grids = [];
+    for (const words of [[], ['--shuffle', '1'], ['--shuffle', '1'], ['--shuffle', '2']]) {
+      const args = [
+        'quantize',
+        'model.onnx',
+        '-c',
+        'data.npz',
+        '--samples',
+        '5',
+        '--json',
+        '--force',
+        ...words,
+      ];
+      const { report } = JSON.parse((await zeropoint(args, { cwd })).stdout);
+      expect(report.samples).toBe(5);
+      grids.push(JSON.stringify(report.activations));
+    }
+    expect(grids[1]).not.toBe(grids[0]);
+    expect(grids[2]).toBe(grids[1]);
+    expect(grids[3]).not.toBe(grids[1]);
+  });
+
+  it('--dry-run writes nothing and tells a size within 15 % of the original size (dynamic: exactly)', async () => {
+    const { cwd } = await prepared();
+    for (const [mode, tolerance] of [
+      ['--static', 0.15],
+      ['--dynamic', 0],
+    ] as const) {
+      const words = ['quantize', 'model.onnx', '-c', 'data.npz', mode, '--json'];
+      const before = listing(cwd);
+      const plan = JSON.parse((await zeropoint([...words, '--dry-run'], { cwd })).stdout);
+      expect(listing(cwd)).toEqual(before);
+      const { output, report } = JSON.parse((await zeropoint([...words, '--force'], { cwd })).stdout);
+      expect(Math.abs(plan.expectedSize - output.size)).toBeLessThanOrEqual(tolerance * plan.size);
+      expect(plan.quantized).toEqual(report.quantized);
+    }
+  });
+
+  it('--quiet prints nothing, --no-verify says that nothing was checked', async () => {
+    const { cwd } = await prepared();
+    const words = ['quantize', 'model.onnx', '-c', 'data.npz', '--no-verify', '--force'];
+    expect(await zeropoint([...words, '--quiet'], { cwd })).toEqual({ code: 0, stdout: '', stderr: '' });
+    expect((await zeropoint(words, { cwd })).stdout).toContain('not checked: --no-verify');
+  });
+
+  it('--exclude leaves nodes in float by pattern', async () => {
+    const { cwd } = await prepared();
+    const words = ['quantize', 'model.onnx', '-c', 'data.npz', '--json', '--exclude'];
+    const { report } = JSON.parse((await zeropoint([...words, 'conv*'], { cwd })).stdout);
+    expect(report.quantized.map((node: { opType: string }) => node.opType)).not.toContain('Conv');
+    expect(report.skipped.map((node: { opType: string }) => node.opType)).toContain('Conv');
+    const refused = await zeropoint([...words, 'nothing*', '--force'], { cwd });
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain("error: --exclude: expected the name of a node, got 'nothing*'");
+    expect(JSON.parse(refused.stdout).error.code).toBe('USAGE');
+  });
+
+  it.each(['moving-average', 'histogram', 'percentile', 'mse'])(
+    `--observer %s keeps SQNR ≥ ${MIN_SQNR} dB`,
+    async (observer) => {
+      const { cwd } = await prepared();
+      const args = ['quantize', 'model.onnx', '-c', 'data.npz', '--json', '--observer', observer];
+      const { verification } = JSON.parse((await zeropoint(args, { cwd })).stdout);
+      expect(verification.outputs[0].sqnr).toBeGreaterThan(MIN_SQNR);
+    },
+  );
+
+  it('--activation-dtype int8 and --per-tensor change what they say', async () => {
+    const { cwd } = await prepared();
+    const args = [
+      'quantize',
+      'model.onnx',
+      '-c',
+      'data.npz',
+      '--json',
+      '--activation-dtype',
+      'int8',
+      '--per-tensor',
+    ];
+    const { report } = JSON.parse((await zeropoint(args, { cwd })).stdout);
+    expect(new Set(report.activations.map((value: { dtype: string }) => value.dtype))).toEqual(
+      new Set(['int8']),
+    );
+    expect(new Set(report.weights.map((weight: { scales: number }) => weight.scales))).toEqual(new Set([1]));
+  });
+
+  it('without data: dynamic for matrix products, compared on made-up inputs; a refusal for conv nets', async () => {
+    const cwd = temporaryFolder();
+    await saveModel(cwd, twoInputs(), 'mlp.onnx');
+    const done = await zeropoint(['quantize', 'mlp.onnx', '--json'], { cwd });
+    expect(done.stderr).toBe('mode: dynamic, no convolutions, and no data to calibrate with\n');
+    const { verification } = JSON.parse(done.stdout);
+    expect(verification.inputs).toBe('made-up inputs');
+    expect(verification.outputs[0].sqnr).toBeGreaterThan(MIN_SQNR);
+    await saveModel(cwd, convNet());
+    const refused = await zeropoint(['quantize', 'model.onnx'], { cwd });
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(
+      /^error: quantize: expected calibration data \(--calibrate\) for a conv net/,
+    );
+    expect(refused.stderr).toMatch(/^hint: .*--calibrate data\.npz/m);
+    expect(listing(cwd)).toEqual(['mlp.int8.onnx', 'mlp.onnx', 'model.onnx']);
+  });
+
+  it('--force replaces a file, but no link', async () => {
+    const { cwd } = await prepared();
+    writeFileSync(join(cwd, 'precious'), 'keep');
+    symlinkSync('precious', join(cwd, 'model.int8.onnx'));
+    const refused = await zeropoint(['quantize', 'model.onnx', '-c', 'data.npz', '--force'], { cwd });
+    expect([refused.code, readFileSync(join(cwd, 'precious'), 'utf8')]).toEqual([1, 'keep']);
+    const args = ['quantize', 'model.onnx', '-c', 'data.npz', '-o', 'out.onnx'];
+    writeFileSync(join(cwd, 'out.onnx'), 'old');
+    expect((await zeropoint([...args, '--force'], { cwd })).code).toBe(0);
+    expect(readFileSync(join(cwd, 'out.onnx')).length).toBeGreaterThan(100);
+  });
+
+  it('finds a runtime in the project of the working directory, or says how to get one', async () => {
+    const { cwd } = await prepared();
+    const { zeropoint: elsewhere, runtimes } = installElsewhere(zeropoint);
+    const words = ['quantize', 'model.onnx', '-c', 'data.npz', '--json'];
+    const missing = await elsewhere(words, { cwd });
+    expect(missing.code).toBe(1);
+    expect(missing.stderr).toContain(
+      'error: runner: expected onnxruntime-node or onnxruntime-web, got neither',
+    );
+    expect(missing.stderr).toContain('hint: Run: npm install onnxruntime-node');
+    expect(listing(cwd)).toEqual(['data.npz', 'model.onnx']);
+    for (const runtime of ['onnxruntime-web', 'onnxruntime-node'] as const) {
+      mkdirSync(join(cwd, 'node_modules'), { recursive: true });
+      symlinkSync(runtimes[runtime], join(cwd, 'node_modules', runtime));
+      const { stdout } = await elsewhere([...words, '--force'], { cwd });
+      expect(JSON.parse(stdout).verification.runtime).toContain(runtime);
+    }
+  });
+});
+
+describe('zeropoint inspect', () => {
+  it('shows ops, types and the largest tensors', async () => {
+    const { cwd } = await prepared();
+    const { code, stdout } = await zeropoint(['inspect', 'model.onnx'], { cwd });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /input +image: float32\[N, 1, 8, 8\]\noutput +scores: float32\[N, 3\]\nparameters +936\n/,
+    );
+    expect(stdout).toMatch(/4 nodes\n {2}Conv +1\n/);
+    expect(stdout).toMatch(/largest tensors\n {2}weight +float32\[288, 3\] +3\.5 KB\n/);
+  });
+
+  it('--json gives the same facts as data', async () => {
+    const { cwd } = await prepared();
+    const facts = JSON.parse((await zeropoint(['inspect', 'model.onnx', '--json'], { cwd })).stdout);
+    expect(facts).toMatchObject({
+      irVersion: 8,
+      opsets: { 'ai.onnx': 17 },
+      inputs: [{ name: 'image', type: 'float32[N, 1, 8, 8]' }],
+      ops: { Conv: 1, Relu: 1, Flatten: 1, Gemm: 1 },
+      nodes: 4,
+      parameters: 936,
+      weightBytes: { float32: 3744 },
+      externalData: {},
+    });
+  });
+});
