@@ -1,12 +1,12 @@
 /**
  * Times variants of the same work in one run. Every round gives each variant one short window, in turn, so that a
  * disturbance of the machine hits all of them; a window counts as the median of its calls. Disturbances only slow down:
- * the figure is the median of the faster half of a variant's windows, the spread what all windows cover of it.
+ * the figure is the median of the faster half of a variant's windows, the spread what that half covers of it.
  */
 export interface Figure {
   /** Seconds a call. */
   readonly seconds: number;
-  /** (slowest - fastest window) / figure. */
+  /** (slowest - fastest window of the faster half) / figure. */
   readonly spread: number;
 }
 
@@ -64,6 +64,7 @@ export function median(values: readonly number[]): number {
 
 function figureOf(windows: readonly number[]): Figure {
   const sorted = windows.toSorted((a, b) => a - b);
-  const seconds = median(sorted.slice(0, Math.ceil(sorted.length / 2)));
-  return { seconds, spread: (sorted[sorted.length - 1] - sorted[0]) / seconds };
+  const faster = sorted.slice(0, Math.ceil(sorted.length / 2));
+  const seconds = median(faster);
+  return { seconds, spread: (faster[faster.length - 1] - faster[0]) / seconds };
 }

@@ -116,7 +116,8 @@ ${torchVersion === undefined ? '; no torch' : `, torch ${torchVersion} with one 
 - GB/s are bytes of float32 values (4 · n) a second, whatever else is read or written. Ratios say how many times as fast the
   first is. A goal stands behind the ratio it belongs to.
 - The variants of a row take turns in short windows; a figure is the median of the faster half of a variant's windows.
-  *spread* is what the windows of arena, arrays and torch cover at most: large ones come from a machine that others used, too.
+  *spread* is what that half covers at most, of arena, arrays and torch: more than some percent
+  comes from a machine that others used, too.
 - 1e4 and 1e6 values (4 MB) are in cache, 1e7 (40 MB) partly in memory.
 
 ${sizes.map((size) => `## ${size.toExponential(0).replace('+', '')} values\n\n${table(rows.filter((row) => row.size === size))}`).join('\n\n')}
@@ -142,11 +143,67 @@ ${REJECTED.map((cell) => tableLine(cell)).join('\n')}
 `;
 }
 
-/** What was tried, what it gave, and where the code is that does it the other way. */
+/** What was tried, what it gave (GB/s of float32 at 1e6 values in an arena, if nothing else is said), where the code is. */
 const REJECTED: readonly (readonly [string, string, string])[] = [
   [
-    'loop constants as splats',
-    '22.6 GB/s quantize, 31.4 through memory (V8 puts splats into the loop)',
-    'assembly/common.ts',
+    'Loop constants as splats',
+    'quantize 22.6; 31 through memory: V8 puts splats into the loop',
+    '`common.ts`',
+  ],
+  [
+    'Rounding rule as a constant argument',
+    'quantize 20; 28 as a type: the compiler leaves the branches in the loop',
+    '`common.ts`',
+  ],
+  [
+    'NaN by a comparison and a mask for each vector',
+    'fake-quantize 17, 25 by an OR over the run',
+    '`fake-quantize.ts`',
+  ],
+  [
+    'NaN by a sum, or by an OR, over the run of 8-bit codes',
+    'quantize 28.4 and 29.4; 31.4 by a maximum of the 16-bit codes (1e5 values)',
+    '`quantize.ts`',
+  ],
+  [
+    '`torch-2.13` rule in float32, exact only near ties',
+    '12.8 instead of 10.8: not worth its code',
+    '`common.ts`',
+  ],
+  [
+    '`f32x4.min` and `max`',
+    'min/max 11.5; 39 by `pmin` and `pmax` with a comparison for NaN',
+    '`extremes.ts`',
+  ],
+  [
+    'Histogram in one phase, or in 2 to 8 tables',
+    '3.7 and 3.8; 4.7 in two phases with one table',
+    '`histogram.ts`',
+  ],
+  [
+    'Scale and codes of a block at once',
+    'pack 4 bits 6.1 with branches, 8.3 without; 14 in batches of 64 blocks',
+    '`blocks.ts`',
+  ],
+  [
+    'Zero point of 8-bit codes taken off in float32',
+    'dequantize 28; 33 in 16-bit integers',
+    '`dequantize.ts`',
+  ],
+  [
+    'Copying the whole tensor to WebAssembly memory',
+    'quantize over arrays 6.3 at 1e7, 9 in pieces of 64 KiB',
+    '`operand.ts`',
+  ],
+  [
+    'Pieces of 4 KiB for all kernels',
+    'at 1e7 over arrays: quantize 7.5 instead of 8.9, min/max 16.8 instead of 12.2, which therefore has them',
+    '`operand.ts`',
+  ],
+  ['The reference below 32 elements', 'saves at most 0.3 µs a call: not worth a second path', '`operand.ts`'],
+  [
+    'Relaxed SIMD',
+    'off in Node 20, and fusing is up to the processor: the same input would not give the same bytes',
+    '`common.ts`',
   ],
 ];

@@ -469,6 +469,13 @@ describe('minMax and minMaxByParam equal the reference', () => {
     });
   }
 
+  test('9 million values, which go through in smaller pieces', () => {
+    const x = new Float32Array(9_000_000).map((_, i) => i);
+    expect(wasmKernels.minMax(x)).toEqual({ min: 0, max: 8_999_999 });
+    x[4_444_444] = NaN;
+    expect(wasmKernels.minMax(x)).toEqual({ min: NaN, max: NaN });
+  });
+
   test('a single NaN is found at every position of a run of 100', () => {
     for (let i = 0; i < 100; i++) {
       const x = new Float32Array(100).fill(1);
@@ -555,7 +562,7 @@ describe('quantizeBlocks and dequantizeBlocks equal the reference', () => {
     scheme: BlockScheme,
     copy: Copy = (a) => a,
   ): void {
-    for (const zeroPoints of scheme.scale === 'min-max' ? [true] : [true, false]) {
+    for (const zeroPoints of scheme.scale === 'min-max' || rows * cols === MANY ? [true] : [true, false]) {
       const what = `${scheme.scale} ${scheme.bits} bits, ${scheme.rounding}, blocks of ${scheme.blockSize}, ${rows}·${cols}`;
       const want = output(rows, cols, scheme, zeroPoints);
       referenceKernels.quantizeBlocks(w, rows, cols, scheme, want);
@@ -589,24 +596,33 @@ describe('quantizeBlocks and dequantizeBlocks equal the reference', () => {
     return w;
   }
 
+  const SHAPES = [
+    [0, 32],
+    [3, 0],
+    [1, 1],
+    [2, 32],
+    [3, 33],
+    [7, 100],
+    [5, 256],
+    [2, 9000],
+  ] as const;
+
+  test('in every scheme, shape and block size', () => {
+    for (const scheme of SCHEMES) {
+      for (const blockSize of [2, 6, 16, 32, 48, 128, 4096, 8192]) {
+        for (const [rows, cols] of SHAPES) {
+          check(weights(rows * cols, cols), rows, cols, { ...scheme, blockSize });
+        }
+      }
+    }
+  });
+
   for (const [name, copy] of Object.entries(PLACES)) {
-    test(`in every scheme and shape, ${name}`, () => {
-      for (const scheme of SCHEMES) {
-        for (const blockSize of [2, 6, 16, 32, 48, 128, 4096, 8192]) {
-          for (const [rows, cols] of [
-            [0, 32],
-            [3, 0],
-            [1, 1],
-            [2, 32],
-            [3, 33],
-            [7, 100],
-            [5, 256],
-            [300, 3],
-            [2, 9000],
-          ]) {
-            arena.reset();
-            check(weights(rows * cols, cols), rows, cols, { ...scheme, blockSize }, copy);
-          }
+    test(`in every shape, and rows much shorter than a block, ${name}`, () => {
+      for (const scheme of [SCHEMES[0], SCHEMES[SCHEMES.length - 1]]) {
+        for (const [rows, cols] of [...SHAPES, [300, 3], [40, 1000]]) {
+          arena.reset();
+          check(weights(rows * cols, cols), rows, cols, { ...scheme, blockSize: 128 }, copy);
         }
       }
     });

@@ -198,8 +198,11 @@ function minMaxByParam(x: Float32Array, layout: Layout, min: Float32Array, max: 
       run.extremesByColumn(source.load(start, rows * cols), rows, cols);
     },
     close(from, count, times) {
-      // Math.min and Math.max give NaN where either is.
-      for (let i = 0; i < count * times; i++) {
+      // The tables began with what min and max held, so that only repetitions are left to be joined.
+      min.set(float32.subarray(mins, mins + count), from);
+      max.set(float32.subarray(maxs, maxs + count), from);
+      for (let i = count; i < count * times; i++) {
+        // Math.min and Math.max give NaN where either is.
         const param = from + (i % count);
         min[param] = Math.min(min[param], float32[mins + i]);
         max[param] = Math.max(max[param], float32[maxs + i]);

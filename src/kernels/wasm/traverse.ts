@@ -73,7 +73,7 @@ function pieces(
 }
 
 const LANES = 16;
-/** Columns that make the cost of starting a row small. */
+/** Columns that make the cost of starting a row, and of a rest below 16, small. */
 const WIDE = 256;
 
 /** Parameters that repeat every `unit` elements: repeated in the tables until they fill whole vectors. */
@@ -97,6 +97,7 @@ function periodic(elements: number, unit: number, visitor: Visitor): void {
 
 /** Repetitions of `unit` columns that give whole vectors and wide rows, as far as tables and elements allow. */
 function repeats(elements: number, unit: number, maxParams: number): number {
+  if (unit >= WIDE) return 1;
   const whole = LANES / greatestCommonDivisor(unit, LANES);
   const wanted = whole * Math.ceil(WIDE / (unit * whole));
   return unit * wanted <= Math.min(maxParams, elements) ? wanted : 1;

@@ -36,6 +36,12 @@ export function factorOf<R>(scale: f32): f32 {
   return sizeof<R>() == sizeof<DivideRoundAdd>() ? scale : 1 / scale;
 }
 
+/** The same for four scales. */
+@inline
+export function factorsOf<R>(scale: v128): v128 {
+  return sizeof<R>() == sizeof<DivideRoundAdd>() ? scale : f32x4.div(f32x4.splat(1), scale);
+}
+
 /** A factor or zero point as {@link steps} wants it. */
 @inline
 export function splatFor<R>(value: f32): v128 {
@@ -98,10 +104,18 @@ const NAN_ZERO_POINT: i32 = 0;
 const NAN_QUANT_MIN: i32 = 1;
 const NAN_QUANT_MAX: i32 = 2;
 
-/** The code of NaN. */
-export function nanCode(kind: i32, zeroPoint: f32, quantMin: i32, quantMax: i32): i32 {
-  if (kind == NAN_QUANT_MIN) return quantMin;
-  if (kind == NAN_QUANT_MAX) return quantMax;
-  const code = kind == NAN_ZERO_POINT ? <i32>nearest(zeroPoint) : 0;
-  return max(quantMin, min(quantMax, code));
+/** The code of NaN, as an integer in float32, for four parameters. */
+@inline
+export function nanCodes(kind: i32, zeroPoint: v128, quantMin: i32, quantMax: i32): v128 {
+  const low = f32x4.splat(<f32>quantMin);
+  const high = f32x4.splat(<f32>quantMax);
+  if (kind == NAN_QUANT_MIN) return low;
+  if (kind == NAN_QUANT_MAX) return high;
+  const code = kind == NAN_ZERO_POINT ? f32x4.nearest(zeroPoint) : f32x4.splat(0);
+  return f32x4.pmax(low, f32x4.pmin(high, code));
+}
+
+/** The same for one. */
+export function nanCode(kind: i32, zeroPoint: f32, quantMin: i32, quantMax: i32): f32 {
+  return f32x4.extract_lane(nanCodes(kind, f32x4.splat(zeroPoint), quantMin, quantMax), 0);
 }

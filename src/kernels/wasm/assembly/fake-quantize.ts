@@ -11,12 +11,14 @@ import {
   addsFirst,
   DivideRoundAdd,
   factorOf,
+  factorsOf,
   FusedAddRound,
   hold,
   MAGIC,
   MultiplyAddRound,
   MultiplyRoundAdd,
   nanCode,
+  nanCodes,
   splatFor,
   step,
   steps,
@@ -82,18 +84,19 @@ function fake1<R, M>(
   store<f32>(dst, (addsFirst<R>() ? r - zeroPoint : r) * scale);
 }
 
+/** A code in the units of t. */
 @inline
-function lowOf<R>(bound: i32, zeroPoint: f32): f32 {
-  return <f32>bound - (addsFirst<R>() ? 0 : zeroPoint);
+function stepOf<R>(code: f32, zeroPoint: f32): f32 {
+  return code - (addsFirst<R>() ? 0 : zeroPoint);
 }
 
 function fakeRow<R, M>(
   src: usize, dst: usize, mask: usize, count: i32, scale: f32, zeroPoint: f32, quantMin: i32, quantMax: i32, nan: i32,
 ): void {
   const factor = factorOf<R>(scale);
-  const lowest = lowOf<R>(quantMin, zeroPoint);
-  const highest = lowOf<R>(quantMax, zeroPoint);
-  const nanAs = lowOf<R>(nanCode(nan, zeroPoint, quantMin, quantMax), zeroPoint);
+  const lowest = stepOf<R>(<f32>quantMin, zeroPoint);
+  const highest = stepOf<R>(<f32>quantMax, zeroPoint);
+  const nanAs = stepOf<R>(nanCode(nan, zeroPoint, quantMin, quantMax), zeroPoint);
   const m = hold(splatFor<R>(factor), 0);
   const z = hold(splatFor<R>(zeroPoint), 1);
   const low = hold(f32x4.splat(lowest), 2);
@@ -162,20 +165,22 @@ function fakeRows<R, M>(
   }
 }
 
-/** True if all scales of the prepared columns are finite. */
+/** True if all scales of the prepared columns (and of up to three entries behind them) are finite. */
 let allFinite: bool = true;
 
 function prepareColumns<R>(cols: i32, quantMin: i32, quantMax: i32, nan: i32): void {
-  allFinite = true;
-  for (let j: usize = 0; j < <usize>cols << 2; j += 4) {
-    const zeroPoint = load<f32>(ZERO_POINTS + j);
-    const scale = load<f32>(SCALES + j);
-    if (!isFinite(scale)) allFinite = false;
-    store<f32>(FACTORS + j, factorOf<R>(scale));
-    store<f32>(LOWS + j, lowOf<R>(quantMin, zeroPoint));
-    store<f32>(HIGHS + j, lowOf<R>(quantMax, zeroPoint));
-    store<f32>(NANS + j, lowOf<R>(nanCode(nan, zeroPoint, quantMin, quantMax), zeroPoint));
+  let finite = i32x4.splat(-1);
+  for (let j: usize = 0; j < <usize>cols << 2; j += 16) {
+    const zeroPoint = v128.load(ZERO_POINTS + j);
+    const scale = v128.load(SCALES + j);
+    const added = addsFirst<R>() ? f32x4.splat(0) : zeroPoint;
+    finite = v128.and(finite, f32x4.lt(f32x4.abs(scale), f32x4.splat(Infinity)));
+    v128.store(FACTORS + j, factorsOf<R>(scale));
+    v128.store(LOWS + j, f32x4.sub(f32x4.splat(<f32>quantMin), added));
+    v128.store(HIGHS + j, f32x4.sub(f32x4.splat(<f32>quantMax), added));
+    v128.store(NANS + j, f32x4.sub(nanCodes(nan, zeroPoint, quantMin, quantMax), added));
   }
+  allFinite = i32x4.all_true(finite);
 }
 
 function fakeColumns<R, M>(src: usize, dst: usize, mask: usize, rows: i32, cols: i32): void {

@@ -12,6 +12,7 @@ import {
   addsFirst,
   DivideRoundAdd,
   factorOf,
+  factorsOf,
   FusedAddRound,
   hold,
   MAGIC,
@@ -19,6 +20,7 @@ import {
   MultiplyAddRound,
   MultiplyRoundAdd,
   nanCode,
+  nanCodes,
   splatFor,
   step,
   steps,
@@ -162,7 +164,7 @@ function quantizeRow<T, R>(
     seen = merge<T>(seen, emit4<T>(d, u, shift, high, flip));
     d += 4 * sizeof<T>();
   }
-  const nanAs = nanCode(nan, zeroPoint, quantMin, quantMax);
+  const nanAs = <i32>nanCode(nan, zeroPoint, quantMin, quantMax);
   for (; s < end; s += 4) {
     const t = step<R>(load<f32>(s), factor, zeroPoint);
     store<T>(d, <T>(t != t ? nanAs : code1(t, lowest, offset, highest, codeBias)));
@@ -199,14 +201,16 @@ function quantizeRows<T, R>(
   }
 }
 
-/** Fills the tables of the columns from SCALES and ZERO_POINTS. */
+/** Fills the tables of the columns from SCALES and ZERO_POINTS, up to three entries more. */
 function prepareColumns<R>(cols: i32, quantMin: i32, quantMax: i32, nan: i32, codeBias: i32): void {
-  for (let j: usize = 0; j < <usize>cols << 2; j += 4) {
-    const zeroPoint = load<f32>(ZERO_POINTS + j);
-    store<f32>(FACTORS + j, factorOf<R>(load<f32>(SCALES + j)));
-    store<f32>(LOWS + j, lowOf<R>(zeroPoint, quantMin));
-    store<i32>(SHIFTS + j, shiftOf<R>(zeroPoint, codeBias));
-    store<i32>(NANS + j, nanCode(nan, zeroPoint, quantMin, quantMax));
+  const codesAreShifted = !addsFirst<R>();
+  for (let j: usize = 0; j < <usize>cols << 2; j += 16) {
+    const zeroPoint = v128.load(ZERO_POINTS + j);
+    const added = codesAreShifted ? zeroPoint : f32x4.splat(0);
+    v128.store(FACTORS + j, factorsOf<R>(v128.load(SCALES + j)));
+    v128.store(LOWS + j, f32x4.sub(f32x4.splat(<f32>quantMin), added));
+    v128.store(SHIFTS + j, i32x4.sub(i32x4.splat(MAGIC_BITS - codeBias), i32x4.trunc_sat_f32x4_s(added)));
+    v128.store(NANS + j, i32x4.trunc_sat_f32x4_s(nanCodes(nan, zeroPoint, quantMin, quantMax)));
   }
 }
 
