@@ -37,6 +37,7 @@ export type ErrorCode =
   | 'OUTPUT_EXISTS'
   | 'OUTPUT_FAILED';
 
+/** What a {@link QuantError} carries beside its message. */
 export interface QuantErrorOptions {
   readonly code: ErrorCode;
   /** What to do about it, one sentence. */

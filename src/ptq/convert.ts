@@ -31,11 +31,13 @@ import type { QuantizationReport, QuantizedWeight } from './report.ts';
 import { selectNodes, type Selection } from './select.ts';
 import { VERSION } from './version.ts';
 
+/** A quantized model and what was done to it. */
 export interface Converted {
   readonly model: Model;
   readonly report: QuantizationReport;
 }
 
+/** How to write what was planned, and how to follow the job. */
 export interface ConvertOptions extends JobOptions {
   /** How the added values and nodes are named. Default 'short'. */
   readonly names?: NameStyle;

@@ -16,6 +16,7 @@ const WEIGHT_PER_CHANNEL = PerChannelMinMaxObserver.withArgs({
 });
 const WEIGHT_PER_TENSOR = MinMaxObserver.withArgs({ ...WEIGHT, qscheme: 'per_tensor_symmetric' });
 
+/** Where the defaults of the ONNX workflow can be turned. */
 export interface DefaultQConfigOptions {
   /** One scale an output channel of a weight. Default true; needs opset 13. */
   readonly perChannel?: boolean;

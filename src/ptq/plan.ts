@@ -9,6 +9,7 @@ import { CalibrationError, QuantError } from '../errors.ts';
 /** How to make an observer: its class and the arguments that are not defaults. */
 export type ObserverSpec = FactoryJSON;
 
+/** A node that will compute in integers, and the observers of its tensors. */
 export interface PlannedNode {
   readonly node: string;
   readonly opType: string;
@@ -25,6 +26,7 @@ export interface PlannedActivation {
   readonly state?: ObserverState;
 }
 
+/** What `prepare` decided and `calibrate` saw, as plain data. */
 export interface Plan {
   readonly version: 1;
   readonly nodes: readonly PlannedNode[];

@@ -40,6 +40,7 @@ const DYNAMIC_OPSET = 11;
 /** TensorProto.DataType of float32, for Cast. */
 const FLOAT = 1;
 
+/** Configuration of {@link quantizeDynamic}. */
 export interface QuantizeDynamicOptions {
   /** Whose `weight` factories make the weights' scales; `null` leaves a node in float. Overrides `perChannel`. */
   readonly qconfigMapping?: QConfigMapping;

@@ -10,6 +10,7 @@ import { convert, type Converted, type ConvertOptions } from './convert.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import { opsetToPrepare, prepare } from './prepare.ts';
 
+/** Data and configuration of {@link quantizeStatic}. */
 export interface QuantizeStaticOptions {
   /** Calibration data: inputs by name, some batches of it. A hundred samples that look like real use will do. */
   readonly batches: Batches;

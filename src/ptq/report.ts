@@ -1,11 +1,13 @@
 /** What a quantization did, as data: printed by the CLI, written by `--json`, shown in reports. */
 import type { SkippedNode } from '../passes/pass.ts';
 
+/** A node that computes in integers now. */
 export interface QuantizedNode {
   readonly node: string;
   readonly opType: string;
 }
 
+/** An activation with a grid of its own. */
 export interface QuantizedValue {
   readonly name: string;
   readonly dtype: string;
@@ -13,16 +15,20 @@ export interface QuantizedValue {
   readonly zeroPoint: number;
 }
 
+/** A constant that is stored as integers now. */
 export interface QuantizedWeight {
   readonly name: string;
   readonly dtype: string;
-  /** Scales: 1 per tensor, else the number of channels. */
+  /** Scales: 1 per tensor, else the number of channels or blocks. */
   readonly scales: number;
   readonly elements: number;
+  /** Elements that share a scale, where a weight is cut into blocks. */
+  readonly blockSize?: number;
 }
 
+/** What became of a model: which nodes compute in integers, which stayed in float and why, and the grids chosen. */
 export interface QuantizationReport {
-  readonly mode: 'static' | 'dynamic';
+  readonly mode: 'static' | 'dynamic' | 'weight-only';
   readonly quantized: readonly QuantizedNode[];
   /** Nodes left in float, each with the reason. */
   readonly skipped: readonly SkippedNode[];
@@ -31,7 +37,7 @@ export interface QuantizationReport {
   readonly weights: readonly QuantizedWeight[];
   /** Relu and Clip nodes that became the saturation of the op before them. */
   readonly absorbed: readonly string[];
-  /** Samples that calibration saw; 0 for dynamic. */
+  /** Samples that calibration saw; 0 for dynamic and weight-only. */
   readonly samples: number;
   /** Present if the model was said in a newer opset first, because the wanted form needs it. */
   readonly raisedOpset?: { readonly from: number; readonly to: number };
