@@ -80,5 +80,12 @@ export { quantizeDynamic } from './ptq/quantize-dynamic.ts';
 export type { QuantizeDynamicOptions } from './ptq/quantize-dynamic.ts';
 export { quantizeStatic } from './ptq/quantize-static.ts';
 export type { QuantizeStaticOptions } from './ptq/quantize-static.ts';
+export { quantizeWeights } from './ptq/weight-only/quantize-weights.ts';
+export type {
+  QuantizeWeightsOptions,
+  WeightFormat,
+  WeightOverride,
+  WeightSettings,
+} from './ptq/weight-only/options.ts';
 export type { QuantizationReport, QuantizedNode, QuantizedValue, QuantizedWeight } from './ptq/report.ts';
 export { VERSION } from './ptq/version.ts';

@@ -1,0 +1,221 @@
+/**
+ * How a quantized weight stands in the graph, one row a form: what its constants are, and which nodes read them.
+ *
+ *   matmul-nbits        x → com.microsoft.MatMulNBits(codes, scales, zeroPoints) [→ Add(bias)]
+ *   bnb4                x → com.microsoft.MatMulBnb4(codes, absmax) [→ Add(bias)]
+ *   dequantize-linear   DequantizeLinear(codes, scales, zeroPoints; axis, block_size) → MatMul, or Gemm without transB
+ *   embeddings          com.microsoft.GatherBlockQuantized(codes, indices, scales, zeroPoints), or in ONNX's own operators
+ *                       Gather of codes, scales and zero points → DequantizeLinear by blocks of the gathered rows
+ *
+ * A bias is an Add, not the bias input of MatMulNBits: that came without a new operator version, so a file cannot say that
+ * it needs it, and older runtimes refuse it.
+ */
+import type { AttributeInput } from '../../graph/attribute.ts';
+import type { Node } from '../../graph/node.ts';
+import type { Value } from '../../graph/value.ts';
+import { inputOf } from '../../passes/access.ts';
+import { Tensor } from '../../tensor/tensor.ts';
+import type { NamedPart } from '../names.ts';
+import { BNB4, quantizeBnb4 } from './bnb4.ts';
+import { blobBytes, blocksOf, quantizeBlocks, zeroPointBytes, type BlockSpec } from './block-weight.ts';
+import type { Parts } from './derived-constants.ts';
+import { dequantizeLinearTensors, gatherTensors, matMulNBitsTensors } from './layouts.ts';
+import type { ResolvedOptions, ResolvedSettings, WeightFormat } from './options.ts';
+import type { Target } from './targets.ts';
+import type { WeightMatrix } from './weight-matrix.ts';
+
+/** Settings of a target, and what is the same for all. */
+export type FormSettings = ResolvedSettings & Pick<ResolvedOptions, 'bnb4Type'>;
+
+/** The constants of a form, in the graph. */
+export interface StoredWeight {
+  readonly codes: Value;
+  readonly scales: Value;
+  readonly zeroPoints?: Value;
+}
+
+/** A node to be made; its one output is named by `part`. */
+export interface FormNode {
+  readonly opType: string;
+  readonly domain?: string;
+  readonly inputs: readonly (Value | undefined)[];
+  readonly attributes?: Readonly<Record<string, AttributeInput>>;
+  readonly part: NamedPart;
+}
+
+/** What a form may do to the graph around a target. */
+export interface Rewriter {
+  /** Adds a node before the target's and gives its output. */
+  add(node: FormNode): Value;
+  /** The same for a node that all readers of a weight in this graph share. */
+  share(node: FormNode): Value;
+  /** Puts a node in the place of the target's. */
+  replace(node: Omit<FormNode, 'part'>): void;
+}
+
+export interface Form {
+  /** Suffixes in the manner of onnxruntime's quantizers. */
+  readonly suffixes: (settings: FormSettings) => Readonly<Record<'codes' | 'scales' | 'zeroPoints', string>>;
+  readonly dtype: (settings: FormSettings) => string;
+  /** Targets with equal text can share one weight. */
+  readonly key: (target: Target, settings: FormSettings) => string;
+  /** Bytes of all constants. */
+  readonly bytes: (target: Target, settings: FormSettings) => number;
+  readonly compute: (target: Target, settings: FormSettings) => Promise<Parts>;
+  readonly rewrite: (
+    rewriter: Rewriter,
+    target: Target,
+    weight: StoredWeight,
+    settings: FormSettings,
+  ) => void;
+  /** Why the form cannot hold this weight. */
+  readonly obstacle?: (target: Target, settings: FormSettings) => string | undefined;
+}
+
+const MICROSOFT = 'com.microsoft';
+
+const matMulNBits: Form = {
+  suffixes: ({ bits }) => ({ codes: `_Q${bits}`, scales: '_scales', zeroPoints: '_zero_points' }),
+  dtype: integerType,
+  key: (_, settings) => blockKey('nbits', settings),
+  bytes: ({ matrix }, settings) => blockBytes(matrix, settings, !settings.symmetric),
+  async compute({ matrix }, spec) {
+    return { ...matMulNBitsTensors(await quantizeBlocks(matrix, spec), matrix, spec) };
+  },
+  rewrite(rewriter, { node, matrix }, { codes, scales, zeroPoints }, settings) {
+    const { bits, blockSize, accuracyLevel } = settings;
+    const attributes = { K: matrix.cols, N: matrix.rows, bits, block_size: blockSize };
+    product(rewriter, node, {
+      opType: 'MatMulNBits',
+      inputs: [inputOf(node, 0), codes, scales, ...(zeroPoints === undefined ? [] : [zeroPoints])],
+      attributes: accuracyLevel === 0 ? attributes : { ...attributes, accuracy_level: accuracyLevel },
+    });
+  },
+};
+
+const matMulBnb4: Form = {
+  suffixes: () => ({ codes: '_Bnb4', scales: '_absmax', zeroPoints: '' }),
+  dtype: ({ bnb4Type }) => bnb4Type,
+  key: (_, { bnb4Type, blockSize }) => `${bnb4Type} ${blockSize}`,
+  bytes({ matrix: { rows, cols } }, { blockSize }) {
+    return Math.ceil((rows * cols) / 2) + 4 * Math.ceil((rows * cols) / blockSize);
+  },
+  async compute({ matrix }, { bnb4Type, blockSize }) {
+    const { codes, absmax } = await quantizeBnb4(matrix, bnb4Type, blockSize);
+    return {
+      codes: new Tensor('uint8', [codes.length], codes),
+      scales: new Tensor('float32', [absmax.length], absmax),
+    };
+  },
+  rewrite(rewriter, { node, matrix }, { codes, scales }, { blockSize, bnb4Type }) {
+    const { quantType } = BNB4[bnb4Type];
+    product(rewriter, node, {
+      opType: 'MatMulBnb4',
+      inputs: [inputOf(node, 0), codes, scales],
+      attributes: { K: matrix.cols, N: matrix.rows, block_size: blockSize, quant_type: quantType },
+    });
+  },
+};
+
+const dequantizedProduct: Form = {
+  suffixes: ({ bits }) => ({ codes: `_DQ_Q${bits}`, scales: '_DQ_scales', zeroPoints: '_DQ_zero_points' }),
+  dtype: integerType,
+  key: (target, settings) => `${blockKey('dq', settings)} ${wantedOrder(target)}`,
+  bytes: ({ matrix }, settings) => elementBytes(matrix, settings),
+  async compute(target, spec) {
+    const { matrix } = target;
+    const weight = await quantizeBlocks(matrix, spec);
+    const leading = matrix.source.shape.slice(0, -2);
+    return { ...dequantizeLinearTensors(weight, matrix, spec, wantedOrder(target), leading) };
+  },
+  rewrite(rewriter, target, { codes, scales, zeroPoints }, { blockSize }) {
+    const rank = target.matrix.source.shape.length;
+    const axis = wantedOrder(target) === 'rows' ? rank - 1 : rank - 2;
+    const weight = rewriter.share({
+      opType: 'DequantizeLinear',
+      inputs: [codes, scales, ...(zeroPoints === undefined ? [] : [zeroPoints])],
+      attributes: { axis, block_size: blockSize },
+      part: 'dequantized',
+    });
+    target.node.setInput(target.index, weight);
+    target.node.deleteAttribute('transB');
+  },
+};
+
+const gatherBlockQuantized: Form = {
+  suffixes: matMulNBits.suffixes,
+  dtype: integerType,
+  key: (_, settings) => blockKey('gather', settings),
+  bytes: ({ matrix }, settings) => blockBytes(matrix, settings, true),
+  async compute({ matrix }, spec) {
+    return { ...gatherTensors(await quantizeBlocks(matrix, spec), matrix, spec) };
+  },
+  rewrite(rewriter, { node }, { codes, scales, zeroPoints }, { bits, blockSize }) {
+    rewriter.replace({
+      opType: 'GatherBlockQuantized',
+      domain: MICROSOFT,
+      inputs: [codes, inputOf(node, 1), scales, zeroPoints],
+      attributes: { bits, block_size: blockSize, gather_axis: 0, quantize_axis: 1 },
+    });
+  },
+  obstacle({ matrix: { cols } }, { bits }) {
+    return (cols * bits) % 8 === 0 ? undefined : `its rows of ${cols} do not end at a byte with ${bits} bits`;
+  },
+};
+
+const gatheredDequantize: Form = {
+  ...dequantizedProduct,
+  rewrite(rewriter, { node }, { codes, scales, zeroPoints }, { blockSize }) {
+    const gather = (table: Value, part: NamedPart): Value =>
+      rewriter.add({ opType: 'Gather', inputs: [table, inputOf(node, 1)], part });
+    const parts = [gather(codes, 'integers'), gather(scales, 'scale')];
+    if (zeroPoints !== undefined) parts.push(gather(zeroPoints, 'zero_point'));
+    rewriter.replace({
+      opType: 'DequantizeLinear',
+      inputs: parts,
+      attributes: { axis: -1, block_size: blockSize },
+    });
+  },
+};
+
+/** The form of each kind of target in each format. */
+export const FORMS: Readonly<Record<WeightFormat, Readonly<Record<Target['kind'], Form>>>> = {
+  'matmul-nbits': { product: matMulNBits, embedding: gatherBlockQuantized },
+  bnb4: { product: matMulBnb4, embedding: gatherBlockQuantized },
+  'dequantize-linear': { product: dequantizedProduct, embedding: gatheredDequantize },
+};
+
+/** MatMul, or Gemm with alpha = beta = 1, as one operator; a bias is added after it. */
+function product(rewriter: Rewriter, node: Node, init: Omit<FormNode, 'part' | 'domain'>): void {
+  const bias = node.is('Gemm') ? node.inputs[2] : undefined;
+  const inDomain = { ...init, domain: MICROSOFT };
+  if (bias === undefined) return rewriter.replace(inDomain);
+  const sum = rewriter.add({ ...inDomain, part: 'product' });
+  rewriter.replace({ opType: 'Add', inputs: [sum, bias] });
+}
+
+/**
+ * Products read [K, N], also where Gemm had transB: onnxruntime makes MatMulNBits of DequantizeLinear and MatMul or Gemm in
+ * this order only (1.30, seen in its optimized graphs).
+ */
+function wantedOrder({ kind }: Target): WeightMatrix['order'] {
+  return kind === 'embedding' ? 'rows' : 'columns';
+}
+
+function integerType({ bits, symmetric }: FormSettings): string {
+  return `${symmetric ? 'int' : 'uint'}${bits}`;
+}
+
+function blockKey(form: string, { bits, blockSize, symmetric }: BlockSpec): string {
+  return `${form} ${bits} ${blockSize} ${symmetric}`;
+}
+
+function blockBytes({ rows, cols }: WeightMatrix, spec: BlockSpec, zeroPoints: boolean): number {
+  const blocks = blocksOf(cols, spec.blockSize);
+  return rows * (blocks * (blobBytes(spec) + 4) + (zeroPoints ? zeroPointBytes(blocks, spec.bits) : 0));
+}
+
+function elementBytes({ rows, cols }: WeightMatrix, { bits, blockSize, symmetric }: BlockSpec): number {
+  const grid = rows * blocksOf(cols, blockSize);
+  return Math.ceil((rows * cols * bits) / 8) + 4 * grid + (symmetric ? 0 : Math.ceil((grid * bits) / 8));
+}

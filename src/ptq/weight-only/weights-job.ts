@@ -1,0 +1,150 @@
+/** Edits one model: stores each weight once, puts the new nodes in place, and keeps count for the report. */
+import type { Graph } from '../../graph/graph.ts';
+import type { Node } from '../../graph/node.ts';
+import type { Value } from '../../graph/value.ts';
+import { outputOf } from '../../passes/access.ts';
+import type { SkippedNode } from '../../passes/pass.ts';
+import { NAMERS, type NamedPart, type NameStyle } from '../names.ts';
+import type { QuantizedNode, QuantizedWeight } from '../report.ts';
+import { DerivedConstants } from './derived-constants.ts';
+import {
+  FORMS,
+  type Form,
+  type FormNode,
+  type FormSettings,
+  type Rewriter,
+  type StoredWeight,
+} from './forms.ts';
+import type { ResolvedOptions, ResolvedSettings } from './options.ts';
+import type { Target } from './targets.ts';
+
+/** A weight in the graph, and the nodes that its readers share, by graph. */
+interface KnownWeight {
+  readonly stored: StoredWeight;
+  readonly shared: Map<Graph, Value>;
+  readonly number: number;
+}
+
+const PARTS = { codes: 'integers', scales: 'scale', zeroPoints: 'zero_point' } as const satisfies Record<
+  keyof StoredWeight,
+  NamedPart
+>;
+
+export class WeightsJob {
+  readonly #options: ResolvedOptions;
+  readonly #names: NameStyle;
+  readonly #constants = new DerivedConstants();
+  /** By constant, then by form and settings. */
+  readonly #known = new Map<Value, Map<string, KnownWeight>>();
+  #count = 0;
+  readonly quantized: QuantizedNode[] = [];
+  readonly skipped: SkippedNode[] = [];
+  readonly weights: QuantizedWeight[] = [];
+
+  constructor(options: ResolvedOptions, names: NameStyle) {
+    this.#options = options;
+    this.#names = names;
+  }
+
+  skip(node: Node, reason: string): void {
+    this.skipped.push({ node: node.label, opType: node.qualifiedOp, reason });
+  }
+
+  /** Why a target stays in float; undefined if its form can hold it and is smaller. */
+  obstacle(target: Target, settings: ResolvedSettings): string | undefined {
+    const form = this.#form(target);
+    const all = this.#all(settings);
+    const { byteLength } = target.matrix.source;
+    return (
+      form.obstacle?.(target, all) ??
+      (form.bytes(target, all) < byteLength ? undefined : 'its blocks would be larger than its floats')
+    );
+  }
+
+  async quantize(target: Target, settings: ResolvedSettings): Promise<void> {
+    const form = this.#form(target);
+    const all = this.#all(settings);
+    const known = await this.#weight(form, target, all);
+    const { node } = target;
+    this.quantized.push({ node: node.label, opType: node.opType });
+    form.rewrite(this.#rewriter(target, known), target, known.stored, all);
+  }
+
+  /** Removes the float weights that nothing reads any more. */
+  finish(): void {
+    for (const value of this.#known.keys()) removeIfUnused(value);
+  }
+
+  #form({ kind }: Target): Form {
+    return FORMS[this.#options.format][kind];
+  }
+
+  #all(settings: ResolvedSettings): FormSettings {
+    return { ...settings, bnb4Type: this.#options.bnb4Type };
+  }
+
+  async #weight(form: Form, target: Target, settings: FormSettings): Promise<KnownWeight> {
+    const byForm = this.#known.get(target.value) ?? new Map<string, KnownWeight>();
+    this.#known.set(target.value, byForm);
+    const key = form.key(target, settings);
+    const known = byForm.get(key) ?? (await this.#store(form, target, settings));
+    byForm.set(key, known);
+    return known;
+  }
+
+  async #store(form: Form, target: Target, settings: FormSettings): Promise<KnownWeight> {
+    const { name, graph } = target.value;
+    const number = ++this.#count;
+    const sources = await this.#constants.add(() => form.compute(target, settings));
+    const suffixes = form.suffixes(settings);
+    const values = Object.entries(sources).map(([part, source]) => {
+      // Forms give the parts of StoredWeight.
+      const key = part as keyof StoredWeight;
+      const base =
+        this.#names === 'short' ? NAMERS.short.value(PARTS[key], name, number) : `${name}${suffixes[key]}`;
+      return [key, graph.addInitializer(graph.freshName(base), source)] as const;
+    });
+    const { rows, cols } = target.matrix;
+    this.weights.push({
+      name,
+      dtype: form.dtype(settings),
+      scales: sources.scales.shape.reduce((product, size) => product * size, 1),
+      elements: rows * cols,
+      blockSize: settings.blockSize,
+    });
+    // Every form has codes and scales.
+    return { stored: Object.fromEntries(values) as unknown as StoredWeight, shared: new Map(), number };
+  }
+
+  #rewriter({ node, value }: Target, { shared, number }: KnownWeight): Rewriter {
+    // A target's node was found in a graph and is replaced only once.
+    const graph = node.graph as Graph;
+    const { name } = outputOf(node);
+    const add = ({ part, domain, opType, inputs, attributes }: FormNode, of: string): Value => {
+      const output = graph.freshName(NAMERS[this.#names].value(part, of, number));
+      const base = NAMERS[this.#names].node(opType, of);
+      const nodeName = base === '' ? '' : graph.freshNodeName(base);
+      const init = { opType, domain, name: nodeName, inputs, outputs: [output], attributes };
+      return outputOf(graph.addNode(init, { before: node }));
+    };
+    return {
+      add: (init) => add(init, name),
+      share(init) {
+        const made = shared.get(graph) ?? add(init, value.name);
+        shared.set(graph, made);
+        return made;
+      },
+      replace: (init) => void graph.replaceNode(node, { ...init, name: node.name }),
+    };
+  }
+}
+
+/** Removes a constant, or what turned it, and then what only that needed. */
+function removeIfUnused(value: Value): void {
+  for (const reader of value.consumers) {
+    if (reader.is('Transpose') && outputOf(reader).isUnused) reader.graph?.removeNode(reader);
+  }
+  if (!value.isUnused || value.isInput) return;
+  if (value.producer === undefined) value.graph.removeValue(value);
+  else value.graph.removeNode(value.producer);
+}
