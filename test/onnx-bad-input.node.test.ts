@@ -186,6 +186,16 @@ describe('bombs end in an error, soon and without much memory', () => {
     expect(await failure(bytes)).toMatchObject({ name: 'FormatError', code: 'FORMAT_LIMIT' });
   });
 
+  it('a packed list of millions of numbers', async () => {
+    const list = field(8, new Uint8Array(11_000_000));
+    const whole = Buffer.concat([
+      Uint8Array.of(8, 8),
+      field(7, field(1, field(5, list))),
+      field(8, [16, 17]),
+    ]);
+    expect(await failure(new Uint8Array(whole))).toMatchObject({ code: 'FORMAT_LIMIT' });
+  });
+
   it('a length beyond the file', async () => {
     const bytes = Uint8Array.of(8, 8, 0x3a, 0xff, 0xff, 0xff, 0xff, 0x7f);
     expect(await failure(bytes)).toMatchObject({ code: 'FORMAT_TRUNCATED' });

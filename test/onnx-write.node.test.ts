@@ -13,6 +13,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { tensor } from 'zeropoint';
 import {
   buildModel,
+  directorySink,
   MemorySink,
   readModel,
   writeModel,
@@ -43,6 +44,29 @@ function lazyModel(byteLength: number, read: TensorSource['read']): Model {
     read,
   });
   return model;
+}
+
+/** As much of a browser's folder as is used: files appear when their stream is closed, empty ones at once. */
+function fakeFolder(files: Map<string, Uint8Array>): FileSystemDirectoryHandle {
+  const createWritable = (name: string) => {
+    const pieces: Uint8Array[] = [];
+    return new WritableStream<Uint8Array>({
+      write: (piece) => void pieces.push(piece),
+      close: () => void files.set(name, new Uint8Array(Buffer.concat(pieces))),
+    });
+  };
+  const folder = {
+    getFileHandle: async (name: string, options?: { create?: boolean }) => {
+      if (!files.has(name)) {
+        if (options?.create !== true) throw new DOMException('not found', 'NotFoundError');
+        files.set(name, new Uint8Array(0));
+      }
+      return { name, createWritable: async () => createWritable(name) };
+    },
+    removeEntry: async (name: string) => void files.delete(name),
+  };
+  // Only what is used of the browser's interface.
+  return folder as unknown as FileSystemDirectoryHandle;
 }
 
 describe('to a path', () => {
@@ -145,6 +169,29 @@ describe('to other sinks', () => {
     expect(difference(collect(), bytes)).toBeUndefined();
     await writeModel(await mlp(), { write: (piece) => void pieces.push(piece) });
     expect(difference(collect(), bytes)).toBeUndefined();
+  });
+
+  it('a folder of the browser: with external data, nothing over existing files, nothing left after an error', async () => {
+    const files = new Map<string, Uint8Array>();
+    const folder = fakeFolder(files);
+    const model = buildModel((b) => b.constant('w', tensor(new Float32Array(1000))));
+    await writeModel(model, await directorySink(folder, 'm.onnx'), { externalData: {} });
+    expect([...files.keys()]).toEqual(['m.onnx', 'm.onnx_data']);
+    const sources = Object.fromEntries(files);
+    const again = await readModel(sources['m.onnx'], { externalData: sources });
+    expect((await again.graph.value('w')?.initializer?.load())?.size).toBe(1000);
+    await expect(directorySink(folder, 'm.onnx')).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' });
+    const broken = lazyModel(2000, () => Promise.reject(new Error('gone')));
+    const before = files.get('m.onnx');
+    const targets = [
+      await directorySink(folder, 'new.onnx'),
+      await directorySink(folder, 'm.onnx', { overwrite: true }),
+    ];
+    for (const target of targets) {
+      await expect(writeModel(broken, target, { externalData: {} })).rejects.toThrow('gone');
+    }
+    expect([...files.keys()]).toEqual(['m.onnx', 'm.onnx_data']);
+    expect(files.get('m.onnx')).toBe(before);
   });
 
   it('a full disk: OUTPUT_FAILED that names the file, and everything taken back', async () => {

@@ -69,11 +69,33 @@ export class MemorySink implements Sink {
   }
 }
 
-/** A file in a folder of the browser, with its external data beside it. */
-export async function directorySink(folder: FileSystemDirectoryHandle, name: string): Promise<Sink> {
-  const handle = await folder.getFileHandle(name, { create: true });
-  const sink = await handleSink(handle);
-  return { ...sink, name, sibling: (other) => directorySink(folder, other) };
+/**
+ * A file in a folder of the browser, with its external data beside it. A file that was not there before is gone again
+ * after an error. Throws QuantError OUTPUT_EXISTS if one is there, unless `overwrite` is set.
+ */
+export async function directorySink(
+  folder: FileSystemDirectoryHandle,
+  name: string,
+  options: { readonly overwrite?: boolean } = {},
+): Promise<Sink> {
+  const existing = await folder.getFileHandle(name).catch(() => undefined);
+  if (existing !== undefined && options.overwrite !== true) {
+    throw new QuantError(`${name}: expected no file of that name in the folder, got one`, {
+      code: 'OUTPUT_EXISTS',
+      hint: 'Choose another name, or allow overwriting.',
+      details: { file: name },
+    });
+  }
+  const sink = await handleSink(existing ?? (await folder.getFileHandle(name, { create: true })));
+  return {
+    ...sink,
+    name,
+    abort: async (reason) => {
+      await sink.abort?.(reason);
+      if (existing === undefined) await folder.removeEntry(name);
+    },
+    sibling: (other) => directorySink(folder, other, options),
+  };
 }
 
 /** Writes into the browser's swap file, which replaces the file when it is closed. */

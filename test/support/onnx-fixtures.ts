@@ -1,4 +1,7 @@
-/** Models of test/fixtures/onnx, made by scripts/fixtures/onnx_models.py. */
+/**
+ * Models of test/fixtures/onnx, made by scripts/fixtures/onnx_models.py; digits_cnn was trained for this project and
+ * exported by PyTorch.
+ */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { MemorySink, readModel, writeModel, type Model, type SourceLike } from 'zeropoint/onnx';
@@ -7,6 +10,7 @@ import { MemorySink, readModel, writeModel, type Model, type SourceLike } from '
 export const FIXTURES = [
   'annotated',
   'attributes',
+  'digits_cnn',
   'functions',
   'mlp',
   'old',

@@ -6,10 +6,10 @@
 /** Messages inside messages. The official parsers refuse more than 100, so no valid file has them. */
 export const MAX_DEPTH = 100;
 
-/** Messages in a file; each costs an object even if it is two bytes long. */
+/** Messages and unknown fields in a file; each costs an object of some 300 bytes even if it is two bytes long. */
 export const MAX_MESSAGES = 2_000_000;
 
-/** Fields in a file: an integer of two bytes becomes a value of about 30. */
+/** Fields in a file, elements of lists counted one by one: an integer of one byte becomes one of up to 80. */
 export const MAX_FIELDS = 10_000_000;
 
 /** Bytes of strings, attributes and unknown fields that are held. */

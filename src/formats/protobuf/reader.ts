@@ -7,7 +7,7 @@ import { FormatError, type ErrorCode } from '../../errors.ts';
 import type { Source } from '../source.ts';
 import { Cursor, WireError } from './cursor.ts';
 import { MAX_DEPTH, MAX_FIELDS, MAX_HELD_BYTES, MAX_MESSAGES, SMALL } from './limits.ts';
-import { RecordBuilder } from './record-builder.ts';
+import { RecordBuilder, WIRE } from './record-builder.ts';
 import { LENGTH, type FieldSpec, type Schema, type WireRecord } from './schema.ts';
 
 /** Reads `source` as one message. Throws FormatError with offset and field path. */
@@ -96,7 +96,7 @@ class Reader {
 
   #begin(schema: Schema, offset: number): RecordBuilder {
     if (this.#path.length > MAX_DEPTH) throw this.#limit(`at most ${MAX_DEPTH} nested messages`, offset);
-    if (++this.#messages > MAX_MESSAGES) throw this.#limit(`at most ${MAX_MESSAGES} messages`, offset);
+    if (++this.#messages > MAX_MESSAGES) throw this.#tooManyMessages(offset);
     this.#path.push('');
     return new RecordBuilder(schema, this.#source);
   }
@@ -129,6 +129,8 @@ class Reader {
     }
     const spec = builder.schema.fields[cursor.number];
     if (spec === undefined) {
+      // It is held in an object of its own, as a message is.
+      if (++this.#messages > MAX_MESSAGES) throw this.#tooManyMessages(cursor.base + cursor.start);
       this.#hold(cursor.end - cursor.start, cursor.base + cursor.start);
       builder.addRest(cursor.number, cursor.bytes.slice(cursor.start, cursor.end));
     } else {
@@ -153,11 +155,10 @@ class Reader {
   #countValues(cursor: Cursor, spec: FieldSpec): void {
     if (spec.type === 'span' || spec.type === 'spans') return;
     const length = cursor.end - cursor.body;
-    this.#hold(length, cursor.base + cursor.start);
     // A packed field of n bytes holds up to n integers.
-    if (spec.repeated === true && cursor.wire === LENGTH && spec.type !== 'string' && spec.type !== 'bytes') {
-      this.#fields += length;
-    }
+    const isPacked = spec.repeated === true && cursor.wire === LENGTH && WIRE[spec.type] !== LENGTH;
+    if (isPacked) this.#fields += length;
+    this.#hold(length, cursor.base + cursor.start);
   }
 
   /** The field at the cursor is longer than the read was. Gives where the next one begins. */
@@ -196,9 +197,13 @@ class Reader {
 
   #hold(length: number, offset: number): void {
     this.#held += length;
-    if (this.#held > MAX_HELD_BYTES || this.#fields > MAX_FIELDS) {
+    if (this.#held > MAX_HELD_BYTES)
       throw this.#limit(`at most ${MAX_HELD_BYTES} bytes besides tensors`, offset);
-    }
+    if (this.#fields > MAX_FIELDS) throw this.#limit(`at most ${MAX_FIELDS} fields`, offset);
+  }
+
+  #tooManyMessages(offset: number): FormatError {
+    return this.#limit(`at most ${MAX_MESSAGES} messages and unknown fields`, offset);
   }
 
   #limit(expected: string, offset: number): FormatError {

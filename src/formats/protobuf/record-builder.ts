@@ -30,7 +30,8 @@ const READ = {
   },
 } as const satisfies Record<Scalar, (cursor: Cursor, at: number) => unknown>;
 
-const WIRE = {
+/** Wire type of each field type; repeated numbers may also come packed, with {@link LENGTH}. */
+export const WIRE = {
   string: LENGTH,
   bytes: LENGTH,
   int: VARINT,
