@@ -94,6 +94,8 @@ const torch = await startTorch();
 if (torch === undefined) console.error('no Python with torch (ZEROPOINT_PYTHON): comparing without it');
 const rows: Row[] = [];
 for (const size of options.sizes.split(',').map(Number)) {
+  if (!(size in SHAPES))
+    throw new RangeError(`--sizes: expected some of ${Object.keys(SHAPES)}, got ${size}`);
   printTitle(size);
   for (const entry of CASES.filter(({ name }) => name.includes(options.only))) {
     const row = await measureCase(entry, size, torch, Number(options.rounds));

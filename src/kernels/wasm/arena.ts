@@ -28,7 +28,7 @@ export interface Arena {
 }
 
 /**
- * An arena of `bytes` bytes (rounded up to 64), at most 4 GiB less 512 KiB. Quantize, fake-quantize, observers and the
+ * An arena of `bytes` bytes (rounded up to 64), at most 4 GiB less 576 KiB. Quantize, fake-quantize, observers and the
  * other kernels find out by themselves that a tensor lies in an arena; they are then 1.5 to 4 times as fast as on
  * ordinary arrays, results given by `out` in the same arena included. Threads do not share it.
  *

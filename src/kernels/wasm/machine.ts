@@ -134,7 +134,8 @@ export interface Machine {
 const PAGE = 65536;
 /** Pages of the staging instance: what assembly/memory.ts reserves. */
 const STAGING_PAGES = 8;
-const MAX_PAGES = 65536;
+/** One less than there are, so that the address behind the last byte does not wrap to 0. */
+const MAX_PAGES = 65535;
 
 let compiled: WebAssembly.Module | undefined;
 let staging: Machine | undefined;
