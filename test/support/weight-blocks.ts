@@ -1,5 +1,5 @@
 /** Reads what quantizeWeights stored, by the operators' documentation and not by our code. */
-import type { Tensor } from 'zeropoint';
+import type { NestedNumbers, Tensor } from 'zeropoint';
 import type { Model, Node, Value } from 'zeropoint/onnx';
 
 /** The constant that a value is. */
@@ -75,7 +75,9 @@ export async function decodedWeights(model: Model): Promise<Float32Array[]> {
 
 /** All elements, unpacked. */
 function numbers(tensor: Tensor): number[] {
-  return [tensor.toArray()].flat(Infinity).map(Number);
+  const flatten = (nested: NestedNumbers): number[] =>
+    Array.isArray(nested) ? nested.flatMap(flatten) : [Number(nested)];
+  return flatten(tensor.toArray());
 }
 
 function ints(node: Node, ...names: string[]): number[] {

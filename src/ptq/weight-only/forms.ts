@@ -47,7 +47,11 @@ export interface FormNode {
 export interface Rewriter {
   /** Adds a node before the target's and gives its output. */
   add(node: FormNode): Value;
-  /** The same for a node that all readers of a weight in this graph share. */
+  /**
+   * The same for a node that all readers of a weight share, also those in bodies of If, Loop and Scan. It lies in the
+   * weight's own graph: onnxruntime 1.30 fails to load DequantizeLinear beside a MatMul in a body if its constants lie
+   * outside ("Missing required weight").
+   */
   share(node: FormNode): Value;
   /** Puts a node in the place of the target's. */
   replace(node: Omit<FormNode, 'part'>): void;

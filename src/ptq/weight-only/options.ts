@@ -67,11 +67,25 @@ const FORMATS: Readonly<Record<WeightFormat, FormatFacts>> = {
   'dequantize-linear': { bits: [4, 8], embeddings: [false, 8], blockSize: 32 },
 };
 
+/** Every option, so that a typo is not taken for a default. */
+const OPTIONS = {
+  format: true,
+  bits: true,
+  blockSize: true,
+  symmetric: true,
+  accuracyLevel: true,
+  bnb4Type: true,
+  embeddings: true,
+  qconfigMapping: true,
+  overrides: true,
+} as const satisfies Record<keyof QuantizeWeightsOptions, true>;
+
 const BLOCK_SIZES = [16, 32, 64, 128, 256];
 const ACCURACY_LEVELS = [0, 1, 2, 3, 4];
 
 /** Options with their defaults. Throws RangeError for a value that the format does not have. */
 export function resolveOptions(options: QuantizeWeightsOptions): ResolvedOptions {
+  for (const name of Object.keys(options)) check('an option', name, Object.keys(OPTIONS));
   const { format = 'matmul-nbits' } = options;
   check('format', format, Object.keys(FORMATS));
   const facts = FORMATS[format];

@@ -2,7 +2,7 @@
 import type { Graph } from '../../graph/graph.ts';
 import type { Node } from '../../graph/node.ts';
 import type { Value } from '../../graph/value.ts';
-import { outputOf } from '../../passes/access.ts';
+import { outputOf, present } from '../../passes/access.ts';
 import type { SkippedNode } from '../../passes/pass.ts';
 import { NAMERS, type NamedPart, type NameStyle } from '../names.ts';
 import type { QuantizedNode, QuantizedWeight } from '../report.ts';
@@ -18,11 +18,11 @@ import {
 import type { ResolvedOptions, ResolvedSettings } from './options.ts';
 import type { Target } from './targets.ts';
 
-/** A weight in the graph, and the nodes that its readers share, by graph. */
 interface KnownWeight {
   readonly stored: StoredWeight;
-  readonly shared: Map<Graph, Value>;
   readonly number: number;
+  /** What a node that all readers share gives. */
+  shared: Value | undefined;
 }
 
 const PARTS = { codes: 'integers', scales: 'scale', zeroPoints: 'zero_point' } as const satisfies Record<
@@ -113,30 +113,34 @@ export class WeightsJob {
       blockSize: settings.blockSize,
     });
     // Every form has codes and scales.
-    return { stored: Object.fromEntries(values) as unknown as StoredWeight, shared: new Map(), number };
+    return { stored: Object.fromEntries(values) as unknown as StoredWeight, number, shared: undefined };
   }
 
-  #rewriter({ node, value }: Target, { shared, number }: KnownWeight): Rewriter {
-    // A target's node was found in a graph and is replaced only once.
-    const graph = node.graph as Graph;
-    const { name } = outputOf(node);
-    const add = ({ part, domain, opType, inputs, attributes }: FormNode, of: string): Value => {
-      const output = graph.freshName(NAMERS[this.#names].value(part, of, number));
+  #rewriter({ node, value }: Target, known: KnownWeight): Rewriter {
+    const add = ({ part, domain, opType, inputs, attributes }: FormNode, of: string, before: Node): Value => {
+      const graph = graphOf(before);
+      const output = graph.freshName(NAMERS[this.#names].value(part, of, known.number));
       const base = NAMERS[this.#names].node(opType, of);
-      const nodeName = base === '' ? '' : graph.freshNodeName(base);
-      const init = { opType, domain, name: nodeName, inputs, outputs: [output], attributes };
-      return outputOf(graph.addNode(init, { before: node }));
+      const name = base === '' ? '' : graph.freshNodeName(base);
+      const init = { opType, domain, name, inputs, outputs: [output], attributes };
+      return outputOf(graph.addNode(init, { before }));
     };
     return {
-      add: (init) => add(init, name),
-      share(init) {
-        const made = shared.get(graph) ?? add(init, value.name);
-        shared.set(graph, made);
-        return made;
-      },
-      replace: (init) => void graph.replaceNode(node, { ...init, name: node.name }),
+      add: (init) => add(init, outputOf(node).name, node),
+      share: (init) => (known.shared ??= add(init, value.name, ancestor(node, value.graph))),
+      replace: (init) => void graphOf(node).replaceNode(node, { ...init, name: node.name }),
     };
   }
+}
+
+/** The node itself, or the one in `graph` whose body it lies in. */
+function ancestor(node: Node, graph: Graph): Node {
+  if (node.graph === graph) return node;
+  return ancestor(present(node.graph?.owner, `${node.label}: expected a node inside ${graph.name}`), graph);
+}
+
+function graphOf(node: Node): Graph {
+  return present(node.graph, `${node.label}: expected a node of a graph, got one that was removed`);
 }
 
 /** Removes a constant, or what turned it, and then what only that needed. */
