@@ -89,7 +89,8 @@ const pack =
   (kernels, x, _shape, place) => {
     const blocks = Math.ceil(x.length / scheme.blockSize);
     const codes = place.uint8((blocks * scheme.blockSize * scheme.bits) / 8);
-    const out = { codes, scales: place.float32(blocks), zeroPoints: place.uint8(blocks) };
+    const zeroPoints = scheme.scale === 'min-max' ? place.uint8(blocks) : undefined;
+    const out = { codes, scales: place.float32(blocks), ...(zeroPoints && { zeroPoints }) };
     return () => kernels.quantizeBlocks(x, 1, x.length, scheme, out);
   };
 

@@ -7,7 +7,7 @@
  * on which extreme is larger were mispredicted every other time (6.1 GB/s).
  */
 import { hold, MAGIC, MAGIC_BITS } from './common';
-import { FACTORS, HIGHS, LOWS, NANS, PADDED, SHIFTS } from './memory';
+import { FACTORS, HIGHS, LOWS, PADDED, SHIFTS } from './memory';
 
 /** Types that stand for facts, as in common.ts. Rounding and width of a code: */
 type HalfEven = i8;
@@ -43,11 +43,10 @@ function code4<R>(src: usize, inv: v128, zeroPoint: v128, magic: v128, almostHal
 function code8<B, R>(
   src: usize, inv: v128, zeroPoint: v128, magic: v128, almostHalf: v128, bits: v128, top: v128,
 ): v128 {
-  const codes = i16x8.narrow_i32x4_s(
-    code4<R>(src, inv, zeroPoint, magic, almostHalf, bits),
-    code4<R>(src + 16, inv, zeroPoint, magic, almostHalf, bits),
-  );
-  return isFour<B>() ? i16x8.max_s(i16x8.min_s(codes, top), i16x8.splat(0)) : codes;
+  const a = code4<R>(src, inv, zeroPoint, magic, almostHalf, bits);
+  const b = code4<R>(src + 16, inv, zeroPoint, magic, almostHalf, bits);
+  // Narrowing to unsigned numbers clamps from below.
+  return isFour<B>() ? i16x8.min_u(i16x8.narrow_i32x4_u(a, b), top) : i16x8.narrow_i32x4_s(a, b);
 }
 
 /** Scales of four blocks; `high` ≥ 0 and `negLow` ≥ 0: their extremes, and 0. */
@@ -86,15 +85,28 @@ function findExtremes(src: usize, blocks: i32, blockSize: i32): void {
     let min1 = min0;
     let max1 = min0;
     const end = src + (<usize>blockSize << 2);
-    for (; src < end; src += 64) {
+    for (; src + 128 <= end; src += 128) {
       const a = v128.load(src);
       const b = v128.load(src, 16);
       const c = v128.load(src, 32);
       const d = v128.load(src, 48);
-      min0 = f32x4.pmin(f32x4.pmin(min0, a), b);
-      max0 = f32x4.pmax(f32x4.pmax(max0, a), b);
-      min1 = f32x4.pmin(f32x4.pmin(min1, c), d);
-      max1 = f32x4.pmax(f32x4.pmax(max1, c), d);
+      min0 = f32x4.pmin(min0, f32x4.pmin(a, b));
+      max0 = f32x4.pmax(max0, f32x4.pmax(a, b));
+      min1 = f32x4.pmin(min1, f32x4.pmin(c, d));
+      max1 = f32x4.pmax(max1, f32x4.pmax(c, d));
+      const e = v128.load(src, 64);
+      const f = v128.load(src, 80);
+      const g = v128.load(src, 96);
+      const h = v128.load(src, 112);
+      min0 = f32x4.pmin(min0, f32x4.pmin(e, f));
+      max0 = f32x4.pmax(max0, f32x4.pmax(e, f));
+      min1 = f32x4.pmin(min1, f32x4.pmin(g, h));
+      max1 = f32x4.pmax(max1, f32x4.pmax(g, h));
+    }
+    for (; src < end; src += 16) {
+      const a = v128.load(src);
+      min0 = f32x4.pmin(min0, a);
+      max0 = f32x4.pmax(max0, a);
     }
     // Both in one reduction: lanes 0 and 1 for the maximum, 2 and 3 for minus the minimum.
     const maxs = f32x4.pmax(max0, max1);
@@ -108,17 +120,22 @@ function findExtremes(src: usize, blocks: i32, blockSize: i32): void {
 
 /** Turns the extremes into scales, their inverses (FACTORS) and zero points (SHIFTS). */
 function chooseParams<B, R>(blocks: i32, rule: i32, scales: usize, zeroPoints: usize): void {
-  for (let entry: usize = 0; entry < <usize>blocks << 2; entry += 16) {
+  const end = <usize>blocks << 2;
+  for (let entry: usize = 0; entry < end; entry += 16) {
     const negLow = v128.load(LOWS + entry);
     const scale = scalesOf<B>(rule, v128.load(HIGHS + entry), negLow);
-    v128.store(NANS + entry, scale);
     v128.store(FACTORS + entry, inverse(scale));
     v128.store(SHIFTS + entry, zeroPointsOf<B, R>(rule, scale, negLow));
+    if (entry + 16 <= end) {
+      v128.store(scales + entry, scale);
+    } else {
+      v128.store32_lane(scales + entry, scale, 0);
+      if (entry + 4 < end) v128.store32_lane(scales + entry, scale, 1, 4);
+      if (entry + 8 < end) v128.store32_lane(scales + entry, scale, 2, 8);
+    }
   }
-  for (let i: usize = 0; i < <usize>blocks; i++) {
-    store<f32>(scales + (i << 2), load<f32>(NANS + (i << 2)));
-    if (zeroPoints != 0) store<u8>(zeroPoints + i, <u8>load<f32>(SHIFTS + (i << 2)));
-  }
+  if (zeroPoints == 0) return;
+  for (let i: usize = 0; i < <usize>blocks; i++) store<u8>(zeroPoints + i, <u8>load<f32>(SHIFTS + (i << 2)));
 }
 
 /** Quantizes blocks with the parameters that {@link chooseParams} left. */
@@ -165,7 +182,7 @@ function quantizeWith<B, R>(src: usize, blocks: i32, blockSize: i32, codes: usiz
 }
 
 /** Blocks that pass through the steps together: their weights stay in the first-level cache for the second pass. */
-const BATCH: i32 = 64;
+const BATCH: i32 = 32;
 
 /** `blocks` whole blocks that lie one after the other. */
 function quantizeRun<B, R>(
