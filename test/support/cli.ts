@@ -23,6 +23,8 @@ export interface CliOptions {
   /** Working directory. */
   readonly cwd: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** A module that runs the command line, given before it. */
+  readonly runner?: string;
   /** Shell words before the command, such as `ulimit -f 8;`. */
   readonly before?: string;
   /** Called with all of stderr so far and a way to send a signal. */
@@ -90,9 +92,9 @@ async function bundle(outdir: string): Promise<void> {
 function run(
   main: string,
   args: readonly string[],
-  { cwd, env = {}, before, onStderr }: CliOptions,
+  { cwd, env = {}, before, runner, onStderr }: CliOptions,
 ): Promise<CliResult> {
-  const command = [process.execPath, main, ...args];
+  const command = [process.execPath, ...(runner === undefined ? [] : [runner]), main, ...args];
   // exec: the signal that a test sends must reach Node, not the shell.
   const [file, ...rest] =
     before === undefined ? command : ['sh', '-c', `${before} exec "$@"`, 'sh', ...command];
