@@ -75,7 +75,7 @@ export type { NameStyle } from './ptq/names.ts';
 export { STATIC_OP_TYPES } from './ptq/ops/index.ts';
 export { mergePlans, planFromJSON } from './ptq/plan.ts';
 export type { ObserverSpec, Plan, PlannedActivation, PlannedNode } from './ptq/plan.ts';
-export { prepare } from './ptq/prepare.ts';
+export { opsetToPrepare, prepare } from './ptq/prepare.ts';
 export { quantizeDynamic } from './ptq/quantize-dynamic.ts';
 export type { QuantizeDynamicOptions } from './ptq/quantize-dynamic.ts';
 export { quantizeStatic } from './ptq/quantize-static.ts';

@@ -193,6 +193,18 @@ describe('zeropoint quantize', () => {
     expect(new Set(report.weights.map((weight: { scales: number }) => weight.scales))).toEqual(new Set([1]));
   });
 
+  it('raises an old opset where weights by channel need it, and says so', async () => {
+    const { cwd } = await prepared();
+    const model = convNet();
+    model.opsetImports.set('', 11);
+    await saveModel(cwd, model, 'old.onnx');
+    const words = ['quantize', 'old.onnx', '-c', 'data.npz', '--dry-run'];
+    expect((await zeropoint(words, { cwd })).code).toBe(0);
+    const { stdout } = await zeropoint(words.slice(0, -1), { cwd });
+    expect(stdout).toMatch(/^opset +11 → 13/m);
+    expect((await readModel(join(cwd, 'old.int8.onnx'))).opset).toBe(13);
+  });
+
   it('without data: dynamic for matrix products, compared on made-up inputs; a refusal for conv nets', async () => {
     const cwd = temporaryFolder();
     await saveModel(cwd, twoInputs(), 'mlp.onnx');

@@ -15,6 +15,7 @@ import { checkNames, fitsShape, inputError } from './feeds.ts';
 import { pickSamples } from './pick-samples.ts';
 import type { RunnerValue } from './types.ts';
 
+/** How {@link openCalibrationData} deals out the samples. */
 export interface CalibrationDataOptions {
   /** Samples in one batch. Default 32, or what the model fixes. The last batch may be smaller. */
   readonly batchSize?: number;
@@ -24,6 +25,7 @@ export interface CalibrationDataOptions {
   readonly seed?: number;
 }
 
+/** Calibration data that is open: its size, and passes over it. */
 export interface CalibrationData {
   /** Samples that one pass gives: those asked for, less what does not fill a batch that the model fixes. */
   readonly samples: number;

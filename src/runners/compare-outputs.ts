@@ -11,6 +11,7 @@ import { dtypeInfo } from '../tensor/dtype.ts';
 import { elementValues } from '../tensor/values.ts';
 import type { Feeds, ModelRunner } from './types.ts';
 
+/** How far one output is from the reference. */
 export interface OutputError {
   readonly name: string;
   /** dB; Infinity if the outputs are equal. undefined for outputs that are not floats. */
@@ -25,6 +26,7 @@ export interface OutputError {
   readonly agreement: number | undefined;
 }
 
+/** What {@link compareOutputs} found. */
 export interface Comparison {
   /** Samples seen: sizes of the first axis of the first input. */
   readonly samples: number;

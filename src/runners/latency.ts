@@ -4,6 +4,7 @@
  */
 import type { Feeds, ModelRunner } from './types.ts';
 
+/** How often {@link measureLatency} runs a model. */
 export interface LatencyOptions {
   /** Timed runs of each runner. */
   readonly rounds?: number;
@@ -14,6 +15,7 @@ export interface LatencyOptions {
 
 const DEFAULTS = { rounds: 15, warmup: 3 } as const;
 
+/** How long one run takes. */
 export interface Latency {
   /** Milliseconds. */
   readonly median: number;

@@ -14,12 +14,14 @@ export interface RunnerValue {
 /** Inputs of a model by name. */
 export type Feeds = Readonly<Record<string, TensorLike>>;
 
+/** What a run shall give, and when it shall stop. */
 export interface RunOptions {
   /** Values to give, by name: any that the main graph computes, not only its outputs. Default: the graph's outputs. */
   readonly fetch?: readonly string[];
   readonly signal?: AbortSignal;
 }
 
+/** A model that is loaded by a runtime. */
 export interface ModelRunner {
   /** The runtime, its version and where it computes: `onnxruntime-node 1.30.0 (cpu)`. */
   readonly name: string;
@@ -42,6 +44,7 @@ export interface ModelRunner {
 /** How far the runtime may rewrite the graph before it runs it. */
 export type GraphOptimization = 'disabled' | 'basic' | 'extended' | 'all';
 
+/** How a runtime loads and runs a model. */
 export interface RunnerOptions {
   /**
    * Default 'basic': constants are folded, arithmetic stays what the file says (1.4 times as fast as 'disabled' when

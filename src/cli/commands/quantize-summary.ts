@@ -11,10 +11,14 @@ const LOW_AGREEMENT = 0.98;
 
 export function summary(job: QuantizeJob, result: QuantizeResult): string {
   const { input, output, report, seconds } = result;
+  const { raisedOpset } = report;
   const samples = report.samples === 0 ? '' : `, calibrated on ${counted(report.samples, 'sample')}`;
   const head = table([
     ['wrote', `${output.file}  (${report.mode}${samples}, ${seconds.toFixed(1)} s)`],
     ['size', `${bytes(input.size)} → ${bytes(output.size)}  (${percent(output.size / input.size)})`],
+    ...(raisedOpset === undefined
+      ? []
+      : [['opset', `${raisedOpset.from} → ${raisedOpset.to}, which has the integer forms`]]),
   ]);
   const parts = [
     head,

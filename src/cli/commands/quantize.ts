@@ -2,8 +2,10 @@
 import {
   openCalibrationData,
   inputValues,
+  opsetToPrepare,
   quantizeDynamic,
   quantizeStatic,
+  raiseOpset,
   readModel,
   writeModel,
   clean,
@@ -33,7 +35,7 @@ export interface QuantizeJob {
   readonly choice: ModeChoice;
   /** As read. */
   readonly original: Model;
-  /** Folded and tidied: what is quantized. */
+  /** Folded, tidied, and in an opset that has the forms that are wanted: what is quantized. */
   readonly model: Model;
   readonly mapping: QConfigMapping;
   readonly data: CalibrationData | undefined;
@@ -74,9 +76,15 @@ async function openJob(input: string, options: QuantizeOptions): Promise<Quantiz
   const original = await readModel(input);
   const choice = chooseMode(original, input, options);
   if (!options.dryRun) await checkFree(output, options.force ?? false);
-  const { model } = await clean(original);
-  const mapping = qconfigMappingOf(model, options);
+  const { model: cleaned } = await clean(original);
+  const mapping = qconfigMappingOf(cleaned, options);
+  const model = choice.mode === 'static' ? await raised(cleaned, mapping) : cleaned;
   return { input, output, options, choice, original, model, mapping, data: await openData(model, options) };
+}
+
+/** The model in an opset that has the forms that are wanted: per-channel weights need 13. */
+async function raised(model: Model, mapping: QConfigMapping): Promise<Model> {
+  return (await raiseOpset(model, opsetToPrepare(model, mapping))).model;
 }
 
 async function openData(model: Model, options: QuantizeOptions): Promise<CalibrationData | undefined> {
@@ -132,7 +140,13 @@ async function converted(job: QuantizeJob, { signal, progress }: Context): Promi
   const runner = await openRunner(model);
   try {
     const options = { qconfigMapping: mapping, batches: data.batches(), runner };
-    return await quantizeStatic(model, options, { signal, onProgress });
+    const { model: result, report } = await quantizeStatic(model, options, { signal, onProgress });
+    // It was given the raised model, so it does not know.
+    const raisedOpset = { from: job.original.opset, to: model.opset };
+    return {
+      model: result,
+      report: raisedOpset.from === raisedOpset.to ? report : { ...report, raisedOpset },
+    };
   } finally {
     await runner.dispose();
   }
