@@ -1,8 +1,14 @@
 /** What is done to every model before quantization: nothing here changes a result beyond rounding. */
 import { eliminateIdentity } from './eliminate-identity.ts';
 import { foldBatchNormalization } from './fold-batch-normalization.ts';
+import { loadSmallConstants } from './load-small-constants.ts';
 import { sequence, type Pass } from './pass.ts';
 import { removeUnused } from './remove-unused.ts';
 
 /** Every pass that only simplifies: identities, batch normalization, unused nodes. */
-export const clean: Pass = sequence(eliminateIdentity, foldBatchNormalization, removeUnused);
+export const clean: Pass = sequence(
+  loadSmallConstants,
+  eliminateIdentity,
+  foldBatchNormalization,
+  removeUnused,
+);

@@ -90,10 +90,12 @@ function sampleCount(feeds: Batch): number {
 
 function openObservers(plan: Plan): Map<string, Observer> {
   return new Map(
-    Object.entries(plan.activations).map(([name, { spec, state }]) => [
-      name,
-      state === undefined ? makeObserver(spec, { name }) : observerFromJSON(state),
-    ]),
+    Object.entries(plan.activations)
+      .filter(([, { range }]) => range === undefined)
+      .map(([name, { spec, state }]) => [
+        name,
+        state === undefined ? makeObserver(spec, { name }) : observerFromJSON(state),
+      ]),
   );
 }
 
@@ -101,7 +103,7 @@ function closeObservers(
   plan: Plan,
   observers: ReadonlyMap<string, Observer>,
 ): Record<string, PlannedActivation> {
-  const activations: Record<string, PlannedActivation> = {};
+  const activations: Record<string, PlannedActivation> = { ...plan.activations };
   for (const [name, observer] of observers) {
     activations[name] = { spec: plan.activations[name].spec, state: observer.toJSON() };
   }

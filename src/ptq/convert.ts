@@ -2,17 +2,13 @@
  * A model and its calibrated plan → the quantized model in QDQ form, and a report. The input model is not changed; the
  * copy shares the weights that stay as they are, and loads the others one at a time.
  */
-import { CalibrationError, GraphError } from '../errors.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
 import type { Value } from '../graph/value.ts';
 import { getBackend } from '../kernels/backend.ts';
-import { roundHalfEven } from '../kernels/round.ts';
-import { observerFromJSON } from '../observers/index.ts';
 import { outputOf, present } from '../passes/access.ts';
 import { removeUnusedInPlace } from '../passes/remove-unused.ts';
-import { codeRange } from '../tensor/dtype.ts';
 import {
   loadFloat32,
   quantizeBias,
@@ -21,14 +17,15 @@ import {
   type QuantizedWeightData,
 } from './constants.ts';
 import { Emitter, type ActivationGrid, type GridValues } from './emit.ts';
+import { gridOfTable, readGrids, saturates } from './grids.ts';
 import type { JobOptions } from './job.ts';
 import type { NameStyle } from './names.ts';
-import { codeDType } from './observer-spec.ts';
 import type { Plan, PlannedNode } from './plan.ts';
 import { policyOf } from './ops/index.ts';
-import type { InputRole, Interval } from './ops/policy.ts';
+import type { InputRole } from './ops/policy.ts';
 import type { QuantizationReport, QuantizedWeight } from './report.ts';
-import { selectNodes, type Selection } from './select.ts';
+import { selectPlanned, type PlannedSelection } from './select-planned.ts';
+import type { Selection } from './select.ts';
 import { VERSION } from './version.ts';
 
 /** A quantized model and what was done to it. */
@@ -50,44 +47,15 @@ export interface ConvertOptions extends JobOptions {
  */
 export async function convert(model: Model, plan: Plan, options: ConvertOptions = {}): Promise<Converted> {
   const copy = model.clone();
-  const planned = new Map(plan.nodes.map((node) => [node.output, node]));
-  const selection = selectNodes(copy, (node) =>
-    planned.has(node.outputs[0]?.name ?? '') ? true : 'not in the plan',
-  );
-  checkSelection(selection, plan);
-  const converter = new Converter(copy.graph, options.names ?? 'short', selection, planned, readGrids(plan));
+  const planned = selectPlanned(copy, plan);
+  const converter = new Converter(copy.graph, options.names ?? 'short', planned.selection, plan);
   await converter.constants(options);
   await converter.absorbClamps();
   converter.pairs();
   removeUnusedInPlace(copy);
   copy.producerName = 'zeropoint';
   copy.producerVersion = VERSION;
-  return { model: copy, report: report(plan, converter) };
-}
-
-function checkSelection(selection: Selection, plan: Plan): void {
-  if (selection.nodes.size === plan.nodes.length) return;
-  throw new GraphError(
-    `convert: expected the model that the plan was made from (${plan.nodes.length} nodes), got one in which ` +
-      `${selection.nodes.size} of them are found`,
-    { code: 'GRAPH_INVALID', hint: 'Pass the same model, after the same passes, to prepare and convert.' },
-  );
-}
-
-function readGrids(plan: Plan): Map<string, ActivationGrid> {
-  const grids = new Map<string, ActivationGrid>();
-  for (const [name, { spec, state }] of Object.entries(plan.activations)) {
-    if (state === undefined) {
-      throw new CalibrationError(`convert: expected a calibrated plan, got no range for ${name}`, {
-        code: 'CALIBRATION_EMPTY',
-        hint: 'Run calibrate(plan, runner, batches) first.',
-        details: { value: name },
-      });
-    }
-    const { scale, zeroPoint } = observerFromJSON(state).calculateQParams();
-    grids.set(name, { scale: scale[0], zeroPoint: zeroPoint[0], dtype: codeDType(spec) });
-  }
-  return grids;
+  return { model: copy, report: report(plan, planned, converter) };
 }
 
 class Converter {
@@ -95,33 +63,38 @@ class Converter {
   readonly #emitter: Emitter;
   readonly #selection: Selection;
   readonly #planned: ReadonlyMap<string, PlannedNode>;
-  readonly #grids: ReadonlyMap<string, ActivationGrid>;
   /** Grid of each gridded value; a clamp that is absorbed hands its grid to the op before it. */
   readonly #gridOf = new Map<Value, { readonly root: string; readonly grid: ActivationGrid }>();
   readonly #stored = new Map<string, Promise<QuantizedWeightData>>();
   readonly weights: QuantizedWeight[] = [];
   readonly absorbed: string[] = [];
 
-  constructor(
-    graph: Graph,
-    names: NameStyle,
-    selection: Selection,
-    planned: ReadonlyMap<string, PlannedNode>,
-    grids: ReadonlyMap<string, ActivationGrid>,
-  ) {
+  /** The grids in use, by the value that was observed. */
+  readonly activations = new Map<string, ActivationGrid>();
+
+  constructor(graph: Graph, names: NameStyle, selection: Selection, plan: Plan) {
     this.#graph = graph;
     this.#emitter = new Emitter(graph, names);
     this.#selection = selection;
-    this.#planned = planned;
-    this.#grids = grids;
+    this.#planned = new Map(plan.nodes.map((node) => [node.output, node]));
+    const grids = readGrids(plan);
     for (const [value, root] of selection.grids) {
-      const grid = grids.get(root.name);
-      if (grid !== undefined) this.#gridOf.set(value, { root: root.name, grid });
+      // Where a node before it is left in float after all, a value is its own root that shared one in the plan.
+      const grid = grids.get(root.name) ?? grids.get(plan.shared[root.name] ?? '');
+      if (grid !== undefined) this.#setGrid(value, root, grid);
     }
   }
 
-  get activations(): ReadonlyMap<string, ActivationGrid> {
-    return this.#grids;
+  #setGrid(value: Value, root: Value, grid: ActivationGrid): void {
+    this.#gridOf.set(value, { root: root.name, grid });
+    this.activations.set(root.name, grid);
+  }
+
+  /** Rows of a table have the grid of the table, and so has everything that shares theirs. */
+  #setTableGrid(root: Value, grid: ActivationGrid): void {
+    for (const [value, itsRoot] of this.#selection.grids) {
+      if (itsRoot === root) this.#setGrid(value, root, grid);
+    }
   }
 
   /** Weights, constant operands and biases of every selected node, one node at a time. */
@@ -148,6 +121,9 @@ class Converter {
         const fit = isWeight ? await this.#biasFit(node, roles, scales[0]) : undefined;
         const stored = await this.#store(input, spec, isWeight ? role.axis : undefined, fit);
         scales[index] = stored.scaleData;
+        const output = outputOf(node);
+        if (index === 0 && this.#selection.tables.has(output))
+          this.#setTableGrid(output, gridOfTable(stored));
         node.setInput(index, this.#emitter.dequantized(input.name, stored, node));
       } else if (role.kind === 'activation') {
         const known = this.#gridOf.get(input);
@@ -229,22 +205,15 @@ class Converter {
   }
 }
 
-/**
- * True if quantizing clip(x) and quantizing x give the same codes for every x: the bounds themselves must have the codes
- * at the ends of the range.
- */
-function saturates(grid: ActivationGrid, range: Interval | undefined): boolean {
-  if (range === undefined) return false;
-  const [quantMin, quantMax] = codeRange(grid.dtype);
-  const code = (x: number): number => roundHalfEven(Math.fround(x / grid.scale)) + grid.zeroPoint;
-  return code(range[0]) <= quantMin && code(range[1]) >= quantMax;
-}
-
-function report(plan: Plan, converter: Converter): QuantizationReport {
+function report(
+  plan: Plan,
+  { quantized, skipped }: PlannedSelection,
+  converter: Converter,
+): QuantizationReport {
   return {
     mode: 'static',
-    quantized: plan.nodes.map(({ node, opType }) => ({ node, opType })),
-    skipped: plan.skipped,
+    quantized: quantized.map(({ node, opType }) => ({ node, opType })),
+    skipped: [...plan.skipped, ...skipped],
     activations: Array.from(converter.activations, ([name, grid]) => ({ name, ...grid })),
     weights: converter.weights,
     absorbed: converter.absorbed,

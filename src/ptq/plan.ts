@@ -17,6 +17,8 @@ export interface PlannedNode {
   readonly output: string;
   readonly activation: ObserverSpec;
   readonly weight: ObserverSpec;
+  /** The mapping names this very node: it is quantized whatever speaks against it. */
+  readonly named?: true;
 }
 
 /** A value that gets scale and zero point of its own at run time. */
@@ -24,6 +26,8 @@ export interface PlannedActivation {
   readonly spec: ObserverSpec;
   /** State of the observer after calibration; absent before. */
   readonly state?: ObserverState;
+  /** Where the op says the range (Softmax: 0 to 1), calibration does not look. */
+  readonly range?: readonly [low: number, high: number];
 }
 
 /** What `prepare` decided and `calibrate` saw, as plain data. */
@@ -59,9 +63,8 @@ export function mergePlans(a: Plan, b: Plan): Plan {
     );
   }
   const activations: Record<string, PlannedActivation> = {};
-  for (const [name, { spec, state }] of Object.entries(a.activations)) {
-    const other = b.activations[name].state;
-    activations[name] = { spec, ...mergedState(state, other) };
+  for (const [name, planned] of Object.entries(a.activations)) {
+    activations[name] = { ...planned, ...mergedState(planned.state, b.activations[name].state) };
   }
   return { ...a, activations, samples: a.samples + b.samples };
 }

@@ -4,7 +4,7 @@ import type { Node } from '../graph/node.ts';
 import type { Value } from '../graph/value.ts';
 import { checkOpset } from '../graph/opset.ts';
 import type { QConfig } from '../qconfig/qconfig.ts';
-import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
+import { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import { outputOf, present } from '../passes/access.ts';
 import { checkNotQuantized, checkSomethingQuantized } from './check-model.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
@@ -16,7 +16,8 @@ import { selectNodes, type Selection } from './select.ts';
  * Makes the plan of a static quantization. Nothing is inserted and the model is not changed; run the passes of
  * `clean` first, so that batch normalizations are folded and identities are gone.
  *
- * Object types of the mapping are ONNX op types, module names are node names. `null` leaves a node in float.
+ * Object types of the mapping are ONNX op types, module names are node names. `null` leaves a node in float. What is left
+ * in float on advice (the sum with an attention mask, the parts of a Gelu) is quantized if the mapping names that node.
  *
  * @throws UnsupportedError if the model's opset has no form for what the mapping asks (per-channel weights: 13; see
  *   `raiseOpset`);
@@ -54,10 +55,17 @@ interface Choice {
 
 function choose(model: Model, mapping: QConfigMapping): Choice {
   const qconfigs = resolveAll(model, mapping);
-  const selection = selectNodes(model, (node) =>
-    qconfigs.get(node) === undefined ? 'the QConfigMapping leaves it in float' : true,
-  );
-  return { nodes: plannedNodes(selection, qconfigs), selection, qconfigs };
+  const named = resolveAll(model, onlyNames(mapping));
+  const selection = selectNodes(model, {
+    wants: (node) => (qconfigs.has(node) ? true : 'the QConfigMapping leaves it in float'),
+    insists: (node) => named.has(node),
+  });
+  return { nodes: plannedNodes(selection, qconfigs, named), selection, qconfigs };
+}
+
+/** The mapping without its two levels that speak of no node in particular. */
+function onlyNames(mapping: QConfigMapping): QConfigMapping {
+  return QConfigMapping.fromDict({ ...mapping.toDict(), '': null, object_type: [] });
 }
 
 function resolveAll(model: Model, mapping: QConfigMapping): Map<Node, QConfig> {
@@ -70,7 +78,11 @@ function resolveAll(model: Model, mapping: QConfigMapping): Map<Node, QConfig> {
   return qconfigs;
 }
 
-function plannedNodes(selection: Selection, qconfigs: ReadonlyMap<Node, QConfig>): PlannedNode[] {
+function plannedNodes(
+  selection: Selection,
+  qconfigs: ReadonlyMap<Node, QConfig>,
+  named: ReadonlyMap<Node, QConfig>,
+): PlannedNode[] {
   return [...selection.nodes.keys()].map((node) => {
     const qconfig = present(qconfigs.get(node), `${node.label}: expected a QConfig, got none`);
     return {
@@ -79,6 +91,7 @@ function plannedNodes(selection: Selection, qconfigs: ReadonlyMap<Node, QConfig>
       output: outputOf(node).name,
       activation: observerSpec(qconfig.activation),
       weight: observerSpec(qconfig.weight),
+      ...(named.has(node) && { named: true }),
     };
   });
 }
@@ -89,11 +102,13 @@ function plannedActivations(
 ): Record<string, PlannedActivation> {
   const activations: Record<string, PlannedActivation> = {};
   for (const value of new Set(selection.grids.values())) {
+    if (selection.tables.has(value)) continue;
     const qconfig = present(
       qconfigs.get(ownerOf(value, selection)),
       `${value.name}: expected a QConfig, got none`,
     );
-    activations[value.name] = { spec: observerSpec(qconfig.activation) };
+    const range = value.producer && selection.nodes.get(value.producer)?.plan.range;
+    activations[value.name] = { spec: observerSpec(qconfig.activation), ...(range && { range }) };
   }
   return activations;
 }

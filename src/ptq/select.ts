@@ -2,9 +2,9 @@
  * Which nodes compute in integers. Three questions, in this order:
  *
  * 1. Forward: has the op a policy, does the QConfigMapping want it, is its data float32, and (for ops that only carry
- *    integers on) is its input quantized already?
- * 2. Backward: an op with a float form of its output (Gemm) keeps it unless somebody after it computes in integers;
- *    carriers between it and the end of the graph then have nothing to carry.
+ *    integers on) has one of its inputs codes already?
+ * 2. Backward: a carrier whose codes nobody reads is left in float, and an op with a float form of its output (Gemm)
+ *    keeps it unless somebody after it computes in integers.
  * 3. Fusion: a Relu or Clip that alone reads a quantized op's output belongs to that op.
  */
 import type { ElementType } from '../graph/element-type.ts';
@@ -14,7 +14,7 @@ import type { Value } from '../graph/value.ts';
 import type { Model } from '../graph/model.ts';
 import { inferElementTypes, type ElementTypes } from '../passes/infer-element-types.ts';
 import type { SkippedNode } from '../passes/pass.ts';
-import { policyOf } from './ops/index.ts';
+import { floatReason, policyOf } from './ops/index.ts';
 import { isRefusal, type OpPlan, type OpPolicy } from './ops/policy.ts';
 
 export interface SelectedNode {
@@ -29,18 +29,24 @@ export interface Selection {
   readonly fused: ReadonlyMap<Node, Node>;
   /** Values with a grid, each mapped to the value whose range it has (itself, or the input of a reshape, ...). */
   readonly grids: ReadonlyMap<Value, Value>;
+  /** Values of {@link grids} whose codes come out of a constant: its grid is theirs, calibration has no part in it. */
+  readonly tables: ReadonlySet<Value>;
   readonly skipped: readonly SkippedNode[];
 }
 
-/** True if the configuration wants this node; a string says why not. */
-export type Wanted = (node: Node) => true | string;
+export interface Wishes {
+  /** True if the configuration wants this node; a string says why not. */
+  readonly wants: (node: Node) => true | string;
+  /** True if it names this very node, so that advice to leave it in float is not taken. */
+  readonly insists: (node: Node) => boolean;
+}
 
 /** Ops that hold or describe data and are never worth a line in a report. */
 const SILENT = new Set(['Constant', 'Shape', 'Size', 'ConstantOfShape']);
 
-export function selectNodes(model: Model, wanted: Wanted): Selection {
+export function selectNodes(model: Model, wishes: Wishes): Selection {
   const state = new SelectionState(model.graph, inferElementTypes(model.graph));
-  for (const node of model.graph.nodes) state.visit(node, model.opset, wanted);
+  for (const node of model.graph.nodes) state.visit(node, model.opset, wishes);
   state.dropIdle();
   return state.finish();
 }
@@ -51,37 +57,47 @@ class SelectionState {
   readonly #nodes = new Map<Node, SelectedNode>();
   readonly #skipped = new Map<Node, string>();
   readonly #gridded = new Set<Value>();
+  /** Outputs that keep the float form that their op has. */
+  readonly #floatOutputs = new Set<Value>();
 
   constructor(graph: Graph, types: ElementTypes) {
     this.#graph = graph;
     this.#types = types;
   }
 
-  visit(node: Node, opset: number, wanted: Wanted): void {
-    const selected = this.#consider(node, opset, wanted);
+  visit(node: Node, opset: number, wishes: Wishes): void {
+    const selected = this.#consider(node, opset, wishes);
     if (typeof selected === 'string') {
       if (!SILENT.has(node.opType)) this.#skipped.set(node, selected);
       return;
     }
     this.#nodes.set(node, selected);
-    selected.plan.inputs.forEach((role, index) => {
+    this.#markGridded(node, selected);
+  }
+
+  #markGridded(node: Node, { plan }: SelectedNode): void {
+    plan.inputs.forEach((role, index) => {
       const input = node.inputs[index];
       if (role.kind === 'activation' && input !== undefined && !isFixed(input)) this.#gridded.add(input);
     });
-    const [output] = node.outputs;
-    if (output !== undefined) this.#gridded.add(output);
+    for (const output of codedOutputs(node, plan)) {
+      if (!this.#floatOutputs.has(output)) this.#gridded.add(output);
+    }
   }
 
-  #consider(node: Node, opset: number, wanted: Wanted): SelectedNode | string {
+  #consider(node: Node, opset: number, { wants, insists }: Wishes): SelectedNode | string {
     const policy = policyOf(node);
-    if (policy === undefined) return `no integer form of ${node.qualifiedOp} is known here`;
-    const decision = wanted(node);
+    if (policy === undefined) return floatReason(node);
+    const decision = wants(node);
     if (decision !== true) return decision;
     const plan = policy.plan(node, opset);
     if (isRefusal(plan)) return plan.reason;
     const type = this.#dataType(node, plan);
     if (type !== 'float32') return `its data is ${type ?? 'of unknown type'}, not float32`;
-    if (policy.kind !== 'compute' && !this.#readsGrid(node, plan)) return 'its input is float';
+    if (plan.advice !== undefined && !insists(node)) return plan.advice;
+    if (policy.kind !== 'compute' && plan.always !== true && !this.#readsGrid(node, plan)) {
+      return 'its input is float';
+    }
     return { policy, plan };
   }
 
@@ -100,29 +116,34 @@ class SelectionState {
     );
   }
 
-  /** Backwards from the outputs: takes the grid off what nobody reads as integers. */
+  /** Backwards from the outputs: takes out what nobody reads as integers. */
   dropIdle(): void {
     for (const [node, { policy, plan }] of [...this.#nodes].reverse()) {
-      const [output] = node.outputs;
-      if (output === undefined || this.#hasIntegerReader(output)) continue;
-      if (plan.output === 'wide') this.#gridded.delete(output);
-      else if (policy.kind !== 'compute' && this.#isWideChain(node)) {
+      const outputs = codedOutputs(node, plan);
+      if (outputs.some((output) => this.#hasIntegerReader(output))) continue;
+      if (plan.output === 'wide') outputs.forEach((output) => this.#floatOutputs.add(output));
+      else if (plan.always !== true && this.#isIdle(node, policy)) {
         this.#nodes.delete(node);
-        this.#gridded.delete(output);
-        this.#skipped.set(node, 'nothing after it computes in integers, and before it float is to be had');
+        this.#skipped.set(node, 'nothing after it computes in integers');
       }
     }
+    // A value may have had its grid only for a node that is gone.
+    this.#gridded.clear();
+    for (const [node, selected] of this.#nodes) this.#markGridded(node, selected);
+  }
+
+  /** A Relu or Clip ends the range of the op before it, and costs nothing, unless that op has a float form. */
+  #isIdle(node: Node, policy: OpPolicy): boolean {
+    return policy.kind === 'carry' || (policy.kind === 'clamp' && this.#isWideChain(node));
   }
 
   #hasIntegerReader(value: Value): boolean {
-    return [...value.uses].some(({ node, index }) => {
-      const reader = this.#nodes.get(node);
-      if (reader?.plan.inputs[index]?.kind !== 'activation') return false;
-      return node.outputs[0] !== undefined;
-    });
+    return [...value.uses].some(
+      ({ node, index }) => this.#nodes.get(node)?.plan.inputs[index]?.kind === 'activation',
+    );
   }
 
-  /** True if following input 0 through carriers ends at an op with a float form of its output. */
+  /** True if following input 0 through clamps and carriers ends at an op with a float form of its output. */
   #isWideChain(node: Node): boolean {
     for (let at: Node | undefined = node; at !== undefined; at = at.inputs[0]?.producer) {
       const selected = this.#nodes.get(at);
@@ -135,16 +156,24 @@ class SelectionState {
 
   finish(): Selection {
     const fused = this.#fuse();
+    const grids = this.#resolveGrids();
     return {
       nodes: this.#nodes,
       fused,
-      grids: this.#resolveGrids(),
+      grids,
+      tables: new Set([...grids.values()].filter((root) => this.#isTable(root))),
       skipped: [...this.#skipped].map(([node, reason]) => ({
         node: node.label,
         opType: node.qualifiedOp,
         reason,
       })),
     };
+  }
+
+  #isTable({ producer }: Value): boolean {
+    const plan = producer && this.#nodes.get(producer)?.plan;
+    const [input] = producer?.inputs ?? [];
+    return plan?.output === 'shared' && input !== undefined && isFixed(input);
   }
 
   #fuse(): Map<Node, Node> {
@@ -167,14 +196,20 @@ class SelectionState {
     const grids = new Map<Value, Value>();
     for (const input of this.#graph.inputs) if (this.#gridded.has(input)) grids.set(input, input);
     for (const node of this.#graph.nodes) {
+      const shares = this.#nodes.get(node)?.plan.output === 'shared' ? node.inputs[0] : undefined;
+      const root = shares && grids.get(shares);
       for (const output of node.outputs) {
-        if (output === undefined || !this.#gridded.has(output)) continue;
-        const shares = this.#nodes.get(node)?.plan.output === 'shared' ? node.inputs[0] : undefined;
-        grids.set(output, (shares && grids.get(shares)) ?? output);
+        if (output !== undefined && this.#gridded.has(output)) grids.set(output, root ?? output);
       }
     }
     return grids;
   }
+}
+
+/** The outputs that get codes: all where they are the input's, else the first. */
+function codedOutputs(node: Node, { output }: OpPlan): readonly Value[] {
+  const outputs = node.outputs.filter((value) => value !== undefined);
+  return output === 'shared' ? outputs : outputs.slice(0, 1);
 }
 
 function isOnlyReader(node: Node): boolean {

@@ -17,7 +17,7 @@ export type InputRole =
 
 /**
  * - `own`: quantized with a range of its own.
- * - `shared`: the output has the very codes of input 0 (reshapes, max pooling), so it takes its scale and zero point.
+ * - `shared`: every output has the very codes of input 0 (reshapes, max pooling), so it takes its scale and zero point.
  * - `wide`: like `own`, but the runtime also has an integer kernel that gives float32, which is more exact: quantized
  *   only where somebody reads integers.
  */
@@ -26,6 +26,12 @@ export type OutputRole = 'own' | 'shared' | 'wide';
 export interface OpPlan {
   readonly inputs: readonly InputRole[];
   readonly output: OutputRole;
+  /** Range of the output whatever the data; calibration does not look at it then. */
+  readonly range?: Interval;
+  /** Quantized wherever it stands, though the op is a carrier: a table of rows gets smaller by it. */
+  readonly always?: boolean;
+  /** Why the node should stay in float although an integer form exists. It does, unless the configuration names it. */
+  readonly advice?: string | undefined;
 }
 
 export type Interval = readonly [low: number, high: number];
@@ -40,7 +46,8 @@ export interface OpPolicy {
   readonly opTypes: readonly string[];
   /**
    * - `compute`: integer arithmetic pays here, so its inputs are quantized for it.
-   * - `carry`: quantized only where input 0 already is; alone it would gain nothing.
+   * - `carry`: quantized only between integers, where an input has codes already and a reader wants them; alone it
+   *   would gain nothing, and a sum or a table of scores at the end is more exact in float.
    * - `clamp`: an activation that can be the saturation of the output before it (see {@link clampRange}).
    */
   readonly kind: 'compute' | 'carry' | 'clamp';

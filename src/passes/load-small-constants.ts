@@ -1,0 +1,65 @@
+/**
+ * Reads constants of a few elements into memory, so that passes and policies can look at bounds, pads and scalars without
+ * waiting. What a file writes stays the same.
+ */
+import type { Attribute } from '../graph/attribute.ts';
+import type { Graph } from '../graph/graph.ts';
+import type { Model } from '../graph/model.ts';
+import type { TensorSource } from '../graph/tensor-source.ts';
+import { isOurs } from '../graph/element-type.ts';
+import type { PassResult } from './pass.ts';
+
+/** Elements of a constant that counts as small: pads of an 8-d tensor. */
+const SMALL = 16;
+
+/** Gives every small constant of a dtype of ours its tensor. */
+export async function loadSmallConstants(model: Model): Promise<PassResult> {
+  if (!graphsOf(model.graph).some(hasUnread)) return { model, modified: false, skipped: [] };
+  const copy = model.clone();
+  for (const graph of graphsOf(copy.graph)) await loadAll(graph);
+  return { model: copy, modified: true, skipped: [] };
+}
+
+function graphsOf(graph: Graph): Graph[] {
+  return [graph, ...[...graph.allNodes()].flatMap((node) => node.subgraphs)];
+}
+
+function isUnread(source: TensorSource | undefined): source is TensorSource {
+  if (source === undefined || source.tensor !== undefined || !isOurs(source.elementType)) return false;
+  return source.shape.reduce((product, size) => product * size, 1) <= SMALL;
+}
+
+const heldBy = (attribute: Attribute | undefined): TensorSource | undefined =>
+  attribute?.kind === 'tensor' ? attribute.value : undefined;
+
+function hasUnread(graph: Graph): boolean {
+  return (
+    [...graph.initializers].some((value) => isUnread(value.initializer)) ||
+    [...graph.nodes].some((node) => node.is('Constant') && isUnread(heldBy(node.attributes.get('value'))))
+  );
+}
+
+async function loadAll(graph: Graph): Promise<void> {
+  for (const value of graph.initializers) {
+    if (isUnread(value.initializer)) value.initializer = await withTensor(value.initializer);
+  }
+  for (const node of graph.nodes) {
+    const held = node.is('Constant') ? heldBy(node.attributes.get('value')) : undefined;
+    if (isUnread(held)) node.setAttribute('value', { kind: 'tensor', value: await withTensor(held) });
+  }
+}
+
+/** The same constant: its bytes still come from where they lie. */
+async function withTensor(source: TensorSource): Promise<TensorSource> {
+  const tensor = await source.load();
+  const { elementType, shape, byteLength, where } = source;
+  return {
+    elementType,
+    shape,
+    byteLength,
+    where,
+    tensor,
+    load: () => Promise.resolve(tensor),
+    read: (offset, length) => source.read(offset, length),
+  };
+}

@@ -1,0 +1,57 @@
+/**
+ * Additive attention masks: constants like -10000 or -3.4e38 that are added to scores before a Softmax, or chosen in their
+ * place. A grid that reaches so far has no codes left for the scores. So the op that brings the mask in and its Softmax stay
+ * in float: by this pattern where constants show it, and by the calibrated range where only data does (see `convert`).
+ */
+import type { Value } from '../../graph/value.ts';
+
+/** Values at or below this come from a mask: scores of a trained net lie within some hundreds. */
+export const MASK_LIMIT = -1000;
+
+/** What a node is told that is left in float for this. */
+export const MASK_ADVICE = `attention-mask values (${MASK_LIMIT} and below) would leave no codes for the scores`;
+
+/** How far a mask is followed back to its constants; exports make one in about eight steps. */
+const MAX_DEPTH = 16;
+
+/** Ops that masks are made and broadcast with. */
+const MAKES_MASKS = new Set(
+  (
+    'Add Sub Mul Where Cast CastLike Unsqueeze Squeeze Reshape Flatten Transpose Expand Slice Gather Concat Tile Pad ' +
+    'Min Max Clip Identity ConstantOfShape Trilu ScatterND'
+  ).split(' '),
+);
+
+/** Ops between bringing in a mask and the Softmax. */
+const BEFORE_SOFTMAX = new Set(
+  'Add Sub Where Min Max Clip Cast Reshape Flatten Transpose Squeeze Unsqueeze Identity'.split(' '),
+);
+
+/** True if an element of the constants that the value is made of is as low as a mask's. */
+export function holdsMask(value: Value | undefined, depth: number = MAX_DEPTH): boolean {
+  if (value === undefined || depth === 0) return false;
+  const held = value.constant;
+  if (held !== undefined) return isLow(held.tensor?.data);
+  const { producer } = value;
+  if (producer === undefined || producer.domain !== '' || !MAKES_MASKS.has(producer.opType)) return false;
+  const filled = producer.attributes.get('value');
+  if (filled?.kind === 'tensor' && isLow(filled.value.tensor?.data)) return true;
+  return producer.inputs.some((input) => holdsMask(input, depth - 1));
+}
+
+/** Integers count too: they are cast before they are added. 64-bit ones are bounds of Slice, not masks. */
+function isLow(data: ArrayLike<number | bigint> | undefined): boolean {
+  return data !== undefined && Array.from(data).some((x) => typeof x === 'number' && x <= MASK_LIMIT);
+}
+
+/** True if the value is what a Softmax takes, or becomes it by sums and reshapes. */
+export function feedsSoftmax(value: Value | undefined, depth: number = MAX_DEPTH): boolean {
+  if (value === undefined || depth === 0) return false;
+  return [...value.consumers].some(
+    (node) =>
+      node.domain === '' &&
+      (node.opType === 'Softmax' ||
+        node.opType === 'LogSoftmax' ||
+        (BEFORE_SOFTMAX.has(node.opType) && feedsSoftmax(node.outputs[0], depth - 1))),
+  );
+}
