@@ -235,6 +235,16 @@ describe('zeropoint quantize', () => {
     expect(readFileSync(join(cwd, 'out.onnx')).length).toBeGreaterThan(100);
   });
 
+  it('can replace the model itself', async () => {
+    const { cwd, model } = await prepared();
+    const { length } = readFileSync(model);
+    const args = ['quantize', 'model.onnx', '-c', 'data.npz', '-o', 'model.onnx', '--force', '--json'];
+    const result = JSON.parse((await zeropoint(args, { cwd })).stdout);
+    expect(result.input.size).toBe(length);
+    expect(result.output.size).toBe(readFileSync(model).length);
+    expect(listing(cwd)).toEqual(['data.npz', 'model.onnx']);
+  });
+
   it('finds a runtime in the project of the working directory, or says how to get one', async () => {
     const { cwd } = await prepared();
     const { zeropoint: elsewhere, runtimes } = installElsewhere(zeropoint);

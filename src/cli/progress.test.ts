@@ -2,11 +2,14 @@ import { expect, it, vi, onTestFinished } from 'vitest';
 import { openProgress } from './progress.ts';
 
 /** A stream that keeps what is written; the clock stands still until it is moved. */
-function stream(isTTY: boolean): { readonly lines: string[]; readonly out: NodeJS.WriteStream } {
+function stream(
+  isTTY: boolean,
+  columns = 40,
+): { readonly lines: string[]; readonly out: NodeJS.WriteStream } {
   vi.useFakeTimers({ toFake: ['performance'] });
   onTestFinished(() => void vi.useRealTimers());
   const lines: string[] = [];
-  const out = { isTTY, columns: 40, write: (text: string) => lines.push(text) };
+  const out = { isTTY, columns, write: (text: string) => lines.push(text) };
   // Only what progress uses of a stream.
   return { lines, out: out as unknown as NodeJS.WriteStream };
 }
@@ -35,6 +38,12 @@ it('on a terminal: one line, rewritten, cut to the width, gone at the end', () =
   expect(lines[0]).toContain(`\r\u001B[2K${'━'.repeat(12)}${'─'.repeat(12)} calibrate: 5`);
   expect(lines[0].length).toBe('\r\u001B[2K'.length + 39);
   expect(lines[1]).toBe('\r\u001B[2K');
+});
+
+it('on a terminal without a width: 80 columns', () => {
+  const { lines, out } = stream(true, 0);
+  openProgress(out, false).update(facts(5));
+  expect(lines[0].endsWith(' calibrate: 5 of 10 samples')).toBe(true);
 });
 
 it('quiet: nothing', () => {

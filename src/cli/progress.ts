@@ -21,6 +21,8 @@ export interface ProgressDisplay {
 }
 
 const BAR_WIDTH = 24;
+/** For terminals that do not say how wide they are. */
+const FALLBACK_COLUMNS = 80;
 const REWRITE_MS = 50;
 const PLAIN_MS = 2000;
 const CLEAR_LINE = '\r\u001B[2K';
@@ -41,7 +43,10 @@ function terminalProgress(stream: NodeJS.WriteStream): ProgressDisplay {
     update(facts) {
       if (!isDue()) return;
       stream.write(
-        `${CLEAR_LINE}${bar(facts)}${progressText(facts)}`.slice(0, CLEAR_LINE.length + stream.columns - 1),
+        `${CLEAR_LINE}${bar(facts)}${progressText(facts)}`.slice(
+          0,
+          CLEAR_LINE.length + (stream.columns || FALLBACK_COLUMNS) - 1,
+        ),
       );
       shown = true;
     },

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -13,6 +13,7 @@ import { createRunner } from './create-runner.ts';
 import { ortNode } from './ort-node.ts';
 import { ortWeb } from './ort-web.ts';
 import type { RunnerSource } from './runner-source.ts';
+import { withTemporaryModel } from './temporary-model.ts';
 import type { ModelRunner, RunnerOptions } from './types.ts';
 
 /** y = relu(x · w); x is [N, 2]. Inner values have no type, as in many files. */
@@ -191,6 +192,16 @@ describe('createRunner', () => {
     const feeds = { x: tensor([2]), cond: tensor(Uint8Array.of(0), [], 'bool') };
     const { h, y } = await runner.run(feeds, { fetch: ['h', 'y'] });
     expect([numbers(h), numbers(y)]).toEqual([[-2], [2]]);
+  });
+
+  it('keeps what it has loaded from a temporary file after the file is gone', async () => {
+    let path = '';
+    const runner = await withTemporaryModel(mlp(), (given) => {
+      path = given;
+      return open(ortNode, given);
+    });
+    expect(existsSync(path)).toBe(false);
+    expect(numbers((await runner.run({ x: X })).y)).toEqual([0, 3]);
   });
 
   it('reads a file that is no model as readModel does', async () => {

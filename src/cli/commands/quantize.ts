@@ -107,6 +107,8 @@ async function checkDataKind(path: string): Promise<void> {
 
 async function run(job: QuantizeJob, context: Context): Promise<QuantizeResult> {
   const start = performance.now();
+  // Before anything is written: the output may replace the input.
+  const input = { file: job.input, size: await totalSize(job.input, job.original) };
   const { model, report } = await converted(job, context);
   checkWorthIt(report);
   const staged = await stageOutput(job.output, { force: job.options.force ?? false });
@@ -117,7 +119,7 @@ async function run(job: QuantizeJob, context: Context): Promise<QuantizeResult> 
     signal.throwIfAborted();
     await staged.commit();
     return {
-      input: { file: job.input, size: await totalSize(job.input, job.original) },
+      input,
       output: { file: job.output, size: files.reduce((sum, { size }) => sum + size, 0) },
       mode: job.choice,
       report,
