@@ -11,17 +11,21 @@ import { readIfThere } from './lib/stamp.mjs';
 
 const KB = 1024;
 
-/** What is imported, and the budget in bytes. */
+/**
+ * What is imported, and the budget in bytes. Pages that import what they use stay below 20 KB. Everything at once does
+ * not: a fifth of it is texts of errors and option checks, the rest is spread evenly over what there is to do
+ * (ARCHITECTURE.md, "What the budgets bought").
+ */
 const BUNDLES = [
-  { name: 'zeropoint', code: "export * from 'zeropoint';", budget: 20 * KB },
+  { name: 'zeropoint', code: "export * from 'zeropoint';", budget: 30 * KB },
   {
     name: 'only quantizePerChannel',
     code: "export { quantizePerChannel } from 'zeropoint';",
-    budget: 20 * KB,
+    budget: 13 * KB,
   },
-  { name: 'only MinMaxObserver', code: "export { MinMaxObserver } from 'zeropoint';", budget: 20 * KB },
-  { name: 'only QConfigMapping', code: "export { QConfigMapping } from 'zeropoint';", budget: 20 * KB },
-  { name: 'zeropoint/onnx', code: "export * from 'zeropoint/onnx';", budget: 60 * KB },
+  { name: 'only MinMaxObserver', code: "export { MinMaxObserver } from 'zeropoint';", budget: 15 * KB },
+  { name: 'only QConfigMapping', code: "export { QConfigMapping } from 'zeropoint';", budget: 2 * KB },
+  { name: 'zeropoint/onnx', code: "export * from 'zeropoint/onnx';", budget: 100 * KB },
 ];
 
 /** Optional peers: a page brings its own. */

@@ -1,5 +1,4 @@
 /** Words that every layer above shares. */
-import type { Tensor, TensorLike } from '../tensor/tensor.ts';
 
 /** PyTorch's quantization schemes. The symmetric ones exist only in observers; a quantized tensor is affine. */
 export type QScheme =
@@ -44,4 +43,3 @@ export interface QParams {
 
 /** Anything that can stand for a float tensor: ours, or `{data, dims}` such as an onnxruntime tensor. */
 export type { TensorLike } from '../tensor/tensor.ts';
-export type FloatTensor = Tensor<'float32'>;
