@@ -47,14 +47,18 @@ export async function quantizeBlocks(matrix: WeightMatrix, spec: BlockSpec): Pro
   const { rows, cols } = matrix;
   const blocks = blocksOf(cols, spec.blockSize);
   const whole = outputFor(rows, blocks, spec);
+  let band: BlockWeight | undefined;
   for await (const tile of readTiles(matrix, { colStep: spec.blockSize })) {
-    const isBand = tile.cols < cols;
-    const height = isBand ? rows : tile.rows;
-    const part = isBand
-      ? outputFor(rows, blocksOf(tile.cols, spec.blockSize), spec)
-      : slice(whole, tile.row * blocks, height * blocks, spec);
-    quantizeTile(tile, spec, part);
-    if (isBand) scatter(part, whole, { rows, blocks, first: tile.col / spec.blockSize }, spec);
+    const tileBlocks = blocksOf(tile.cols, spec.blockSize);
+    if (tileBlocks === blocks) {
+      quantizeTile(tile, spec, slice(whole, tile.row * blocks, tile.rows * blocks, spec));
+    } else {
+      // The first band is the largest.
+      band ??= outputFor(rows, tileBlocks, spec);
+      const part = slice(band, 0, rows * tileBlocks, spec);
+      quantizeTile(tile, spec, part);
+      scatter(part, whole, { rows, blocks, first: tile.col / spec.blockSize }, spec);
+    }
   }
   return whole;
 }
@@ -93,11 +97,14 @@ function scatter(
   spec: BlockSpec,
 ): void {
   const count = part.scales.length / rows;
+  const blob = blobBytes(spec);
   for (let row = 0; row < rows; row++) {
-    const from = slice(part, row * count, count, spec);
-    const to = slice(whole, row * blocks + first, count, spec);
-    to.codes.set(from.codes);
-    to.scales.set(from.scales);
-    to.zeroPoints.set(from.zeroPoints);
+    const from = row * count;
+    const to = row * blocks + first;
+    whole.codes.set(part.codes.subarray(from * blob, (from + count) * blob), to * blob);
+    for (let i = 0; i < count; i++) {
+      whole.scales[to + i] = part.scales[from + i];
+      whole.zeroPoints[to + i] = part.zeroPoints[from + i];
+    }
   }
 }
