@@ -1,4 +1,5 @@
 /** Words that every layer above shares. */
+import type { TensorLike } from '../tensor/tensor.ts';
 
 /** PyTorch's quantization schemes. The symmetric ones exist only in observers; a quantized tensor is affine. */
 export type QScheme =
