@@ -1,9 +1,11 @@
 /**
- * Block quantization of weights, 4 or 8 bits, packed (see {@link BlockScheme} for the scale rules).
+ * Block quantization of weights, 4 or 8 bits, packed (see {@link BlockScheme} for the scale rules). With inv = f32(1 / s),
+ * 0 if that is not finite, and t = f32(w·inv):
  *
- *   inv = f32(1 / s), 0 if that is not finite;  code(w) = clamp(round(f32(f32(w·inv) + zp)), 0, 2^bits - 1)
+ *   half-even: code(w) = clamp(roundHalfEven(t) + zp, 0, 2^bits - 1), as `multiply-round-add` has it
+ *   half-away: code(w) = clamp(roundHalfAway(f32(t + zp)), 0, 2^bits - 1)
  *
- * onnxruntime's MatMulNBits quantizer computes it so, with ties away from zero; for |s| < 2^-128 it has Infinity for inv.
+ * half-away is what onnxruntime's MatMulNBits quantizer computes; for |s| < 2^-128 that has Infinity for inv.
  */
 import { clamp, roundHalfAway, roundHalfEven } from './round.ts';
 import type { BlockOutput, BlockScheme, Kernels } from './types.ts';
@@ -16,6 +18,11 @@ interface BlockParams {
 }
 
 const ROUND = { 'half-even': roundHalfEven, 'half-away': roundHalfAway } as const;
+
+const ROUND_AND_ADD = {
+  'half-even': (t: number, zeroPoint: number): number => roundHalfEven(t) + zeroPoint,
+  'half-away': (t: number, zeroPoint: number): number => roundHalfAway(f32(t + zeroPoint)),
+} as const;
 
 /** 0 where 1 / scale is not a finite float32: for scale 0, and for scales so small that every weight is as good as 0. */
 function inverse(scale: number): number {
@@ -67,7 +74,7 @@ function quantizeBlocks(
   const { bits, blockSize } = scheme;
   const blocks = Math.ceil(cols / blockSize);
   const top = 2 ** bits - 1;
-  const round = ROUND[scheme.rounding];
+  const round = ROUND_AND_ADD[scheme.rounding];
   for (let row = 0; row < rows; row++) {
     for (let b = 0; b < blocks; b++) {
       const first = row * cols + b * blockSize;
@@ -78,8 +85,7 @@ function quantizeBlocks(
       out.scales[index] = scale;
       if (out.zeroPoints !== undefined) out.zeroPoints[index] = zeroPoint;
       for (let i = 0; i < blockSize; i++) {
-        const code =
-          i < block.length ? clamp(round(f32(f32(block[i] * inv) + zeroPoint)), 0, top) : zeroPoint;
+        const code = i < block.length ? clamp(round(f32(block[i] * inv), zeroPoint), 0, top) : zeroPoint;
         storeCode(out.codes, index * blockSize + i, bits, code);
       }
     }

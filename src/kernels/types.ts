@@ -68,6 +68,7 @@ export interface BlockScheme {
    * An all-zero block gets s = 0 and the code of 0; so small a scale that 1/s overflows float32 the code of 0, too.
    */
   readonly scale: 'signed-extreme' | 'absmax' | 'min-max';
+  /** Half-even rounds before the zero point is added, half-away after it; formulas in `reference-blocks.ts`. */
   readonly rounding: 'half-even' | 'half-away';
 }
 

@@ -7,7 +7,7 @@
  * on which extreme is larger were mispredicted every other time (6.1 GB/s).
  */
 import { hold, MAGIC, MAGIC_BITS } from './common';
-import { FACTORS, HIGHS, LOWS, PADDED, SHIFTS } from './memory';
+import { FACTORS, HIGHS, LOWS, PADDED, SHIFTS, ZERO_POINTS } from './memory';
 
 /** Types that stand for facts, as in common.ts. Rounding and width of a code: */
 type HalfEven = i8;
@@ -25,26 +25,32 @@ function isFour<B>(): bool {
   return sizeof<B>() == sizeof<FourBits>();
 }
 
+@inline
+function isHalfAway<R>(): bool {
+  return sizeof<R>() == sizeof<HalfAway>();
+}
+
 /** What adding MAGIC rounds as R says. */
 @inline
 function beforeMagic<R>(t: v128, almostHalf: v128): v128 {
-  return sizeof<R>() == sizeof<HalfAway>() ? f32x4.floor(f32x4.add(t, almostHalf)) : t;
+  return isHalfAway<R>() ? f32x4.floor(f32x4.add(t, almostHalf)) : t;
 }
 
-/** Codes of four weights, not clamped. */
+/** Codes of four weights, not clamped. `z`: zero points in float32; half to even: MAGIC_BITS less the zero points. */
 @inline
-function code4<R>(src: usize, inv: v128, zeroPoint: v128, magic: v128, almostHalf: v128, bits: v128): v128 {
-  const t = f32x4.add(f32x4.mul(v128.load(src), inv), zeroPoint);
-  return i32x4.sub(f32x4.add(beforeMagic<R>(t, almostHalf), magic), bits);
+function code4<R>(src: usize, inv: v128, z: v128, magic: v128, almostHalf: v128, bits: v128): v128 {
+  const t = f32x4.mul(v128.load(src), inv);
+  if (!isHalfAway<R>()) return i32x4.sub(f32x4.add(t, magic), z);
+  return i32x4.sub(f32x4.add(beforeMagic<R>(f32x4.add(t, z), almostHalf), magic), bits);
 }
 
 /** Codes of eight weights, clamped to [0, 15] where they have 4 bits. */
 @inline
 function code8<B, R>(
-  src: usize, inv: v128, zeroPoint: v128, magic: v128, almostHalf: v128, bits: v128, top: v128,
+  src: usize, inv: v128, z: v128, magic: v128, almostHalf: v128, bits: v128, top: v128,
 ): v128 {
-  const a = code4<R>(src, inv, zeroPoint, magic, almostHalf, bits);
-  const b = code4<R>(src + 16, inv, zeroPoint, magic, almostHalf, bits);
+  const a = code4<R>(src, inv, z, magic, almostHalf, bits);
+  const b = code4<R>(src + 16, inv, z, magic, almostHalf, bits);
   // Narrowing to unsigned numbers clamps from below.
   return isFour<B>() ? i16x8.min_u(i16x8.narrow_i32x4_u(a, b), top) : i16x8.narrow_i32x4_s(a, b);
 }
@@ -118,14 +124,40 @@ function findExtremes(src: usize, blocks: i32, blockSize: i32): void {
   }
 }
 
-/** Turns the extremes into scales, their inverses (FACTORS) and zero points (SHIFTS). */
+/** The same for absmax: writes the greatest magnitudes to both. Magnitudes compare as integers (15.7 → 17.3 GB/s). */
+function findMagnitudes(src: usize, blocks: i32, blockSize: i32): void {
+  const magnitude = hold(i32x4.splat(0x7fffffff), 0);
+  for (let entry: usize = 0; entry < <usize>blocks << 2; entry += 4) {
+    let max0 = i32x4.splat(0);
+    let max1 = max0;
+    const end = src + (<usize>blockSize << 2);
+    for (; src < end; src += 64) {
+      const a = v128.and(v128.load(src), magnitude);
+      const b = v128.and(v128.load(src, 16), magnitude);
+      const c = v128.and(v128.load(src, 32), magnitude);
+      const d = v128.and(v128.load(src, 48), magnitude);
+      max0 = i32x4.max_s(max0, i32x4.max_s(a, b));
+      max1 = i32x4.max_s(max1, i32x4.max_s(c, d));
+    }
+    const max = i32x4.max_s(max0, max1);
+    const pairs = i32x4.max_s(max, i32x4.shuffle(max, max, 2, 3, 0, 1));
+    const all = i32x4.max_s(pairs, i32x4.shuffle(pairs, pairs, 1, 0, 3, 2));
+    v128.store32_lane(HIGHS + entry, all, 0);
+    v128.store32_lane(LOWS + entry, all, 0);
+  }
+}
+
+/** Turns the extremes into scales, their inverses (FACTORS), zero points (ZERO_POINTS) and `z` (SHIFTS) of {@link code4}. */
 function chooseParams<B, R>(blocks: i32, rule: i32, scales: usize, zeroPoints: usize): void {
   const end = <usize>blocks << 2;
   for (let entry: usize = 0; entry < end; entry += 16) {
     const negLow = v128.load(LOWS + entry);
     const scale = scalesOf<B>(rule, v128.load(HIGHS + entry), negLow);
     v128.store(FACTORS + entry, inverse(scale));
-    v128.store(SHIFTS + entry, zeroPointsOf<B, R>(rule, scale, negLow));
+    const z = zeroPointsOf<B, R>(rule, scale, negLow);
+    const integers = i32x4.trunc_sat_f32x4_s(z);
+    v128.store(SHIFTS + entry, isHalfAway<R>() ? z : i32x4.sub(i32x4.splat(MAGIC_BITS), integers));
+    v128.store(ZERO_POINTS + entry, integers);
     if (entry + 16 <= end) {
       v128.store(scales + entry, scale);
     } else {
@@ -135,7 +167,7 @@ function chooseParams<B, R>(blocks: i32, rule: i32, scales: usize, zeroPoints: u
     }
   }
   if (zeroPoints == 0) return;
-  for (let i: usize = 0; i < <usize>blocks; i++) store<u8>(zeroPoints + i, <u8>load<f32>(SHIFTS + (i << 2)));
+  for (let i: usize = 0; i < <usize>blocks; i++) store<u8>(zeroPoints + i, load<u8>(ZERO_POINTS + (i << 2)));
 }
 
 /** Quantizes blocks with the parameters that {@link chooseParams} left. */
@@ -191,7 +223,8 @@ function quantizeRun<B, R>(
   const batch = max(1, min(BATCH, 4096 / blockSize));
   for (; blocks > 0; blocks -= batch) {
     const count = min(batch, blocks);
-    findExtremes(src, count, blockSize);
+    if (rule == ABSMAX) findMagnitudes(src, count, blockSize);
+    else findExtremes(src, count, blockSize);
     chooseParams<B, R>(count, rule, scales, zeroPoints);
     quantizeWith<B, R>(src, count, blockSize, codes);
     src += <usize>(count * blockSize) << 2;
