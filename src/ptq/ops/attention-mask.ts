@@ -41,7 +41,11 @@ export function holdsMask(value: Value | undefined, depth: number = MAX_DEPTH): 
 
 /** Integers count too: they are cast before they are added. 64-bit ones are bounds of Slice, not masks. */
 function isLow(data: ArrayLike<number | bigint> | undefined): boolean {
-  return data !== undefined && Array.from(data).some((x) => typeof x === 'number' && x <= MASK_LIMIT);
+  for (let i = 0; i < (data?.length ?? 0); i++) {
+    const x = data?.[i];
+    if (typeof x === 'number' && x <= MASK_LIMIT) return true;
+  }
+  return false;
 }
 
 /** True if the value is what a Softmax takes, or becomes it by sums and reshapes. */

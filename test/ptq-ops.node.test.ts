@@ -1,0 +1,292 @@
+/**
+ * One small graph for each family of ops: against onnxruntime's Python quantizer (scripts/fixtures/ort_ops.py), and run by
+ * onnxruntime at every optimization level. What its optimized graphs hold stands in docs/ops.md.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { HistogramObserver, sqnr, tensor, type Tensor } from 'zeropoint';
+import {
+  buildModel,
+  calibrate,
+  clean,
+  convert,
+  createRunner,
+  MemorySink,
+  mergePlans,
+  onnxQConfig,
+  ortNode,
+  prepare,
+  quantizeStatic,
+  readModel,
+  staticQConfigMapping,
+  writeModel,
+  type GraphBuilder,
+  type GraphOptimization,
+  type Model,
+  type TensorSource,
+  type Value,
+} from 'zeropoint/onnx';
+
+const FIXTURES = new URL('./fixtures/ort/ops/', import.meta.url);
+const LEVELS: readonly GraphOptimization[] = ['disabled', 'basic', 'extended', 'all'];
+/** Least signal to noise of three quantized layers on random data, in dB. */
+const LEAST_SQNR = 28;
+
+/** As in ort_ops.py: the same values in every run and language. */
+function random(shape: readonly number[], seed: number): Tensor<'float32'> {
+  let state = seed;
+  const count = shape.reduce((a, b) => a * b, 1);
+  return tensor(
+    Float32Array.from({ length: count }, () => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return state / 2 ** 31 - 1;
+    }),
+    shape,
+  );
+}
+
+interface Described {
+  /** Scale and zero point by value. */
+  readonly activations: Readonly<Record<string, readonly [number, number]>>;
+  /** Digests of the integers and of the scales, by constant. */
+  readonly constants: Readonly<Record<string, readonly [string, string]>>;
+}
+
+const CASES = JSON.parse(readFileSync(new URL('families.json', FIXTURES), 'utf8')) as Record<
+  string,
+  Described
+>;
+const FAMILIES = [...new Set(Object.keys(CASES).map((name) => name.split(' ')[0]))];
+
+/** Values, by family, that have another grid here than there, and the biases at their scale; and why. */
+const DEVIATIONS: Readonly<Record<string, { readonly values: readonly string[]; readonly why: string }>> = {
+  pad_value: {
+    values: ['value'],
+    why: 'they store the value as an integer; Pad is computed in float, where it is exact as it is',
+  },
+  resize_cubic: {
+    values: ['y', 'z_b'],
+    why: 'they share the grid of the input, beyond which cubic interpolation goes',
+  },
+  reduce_max: {
+    values: ['y', 'z_b'],
+    why: 'not in their registry: a maximum is one of its inputs, so we share their grid',
+  },
+  expand: { values: ['e'], why: 'not in their registry: copies have the grid of what is copied' },
+};
+
+function feeds(family: string): Record<string, Tensor> {
+  if (family !== 'gather_table') return { x: random([3, 4, 8, 8], 3) };
+  return {
+    ids: tensor(
+      BigInt64Array.from({ length: 18 }, (_, i) => BigInt(i)),
+      [3, 6],
+    ),
+  };
+}
+
+const family = (name: string): Promise<Model> => readModel(new URL(`${name}.onnx`, FIXTURES));
+
+async function throughFile(model: Model): Promise<Model> {
+  const sink = new MemorySink();
+  await writeModel(model, sink);
+  return readModel(sink.bytes);
+}
+
+/** Runs both models at every level; the worst signal to noise of an output. */
+async function worstSqnr(model: Model, quantized: Model, inputs: Record<string, Tensor>): Promise<number> {
+  const float = await ortNode(model, { optimization: 'disabled' });
+  const expected = await float.run(inputs);
+  await float.dispose();
+  const written = await throughFile(quantized);
+  let worst = Infinity;
+  for (const optimization of LEVELS) {
+    const runner = await ortNode(written, { optimization });
+    const outputs = await runner.run(inputs);
+    await runner.dispose();
+    for (const [name, value] of Object.entries(expected)) worst = Math.min(worst, sqnr(value, outputs[name]));
+  }
+  return worst;
+}
+
+async function digest(source: TensorSource | undefined): Promise<string> {
+  if (source === undefined) return 'not stored';
+  const { data } = await source.load();
+  return createHash('sha256')
+    .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    .digest('hex');
+}
+
+async function number(value: Value | undefined): Promise<number> {
+  return Number((await value?.constant?.load())?.data[0]);
+}
+
+/** The same facts as ort_ops.py reads off its models. */
+async function describeModel(model: Model): Promise<Described> {
+  const activations: Record<string, [number, number]> = {};
+  const constants: Record<string, [string, string]> = {};
+  for (const { opType, inputs, outputs } of model.graph.nodes) {
+    const [first, scale, zeroPoint] = inputs;
+    if (opType === 'QuantizeLinear') {
+      // Behind the pair a graph output has the name that the value had before.
+      const [dequantized] = [...(outputs[0]?.consumers ?? [])].map((node) => node.outputs[0]);
+      const name = dequantized?.isOutput ? dequantized.name : (first?.name ?? '');
+      activations[name] = [await number(scale), await number(zeroPoint)];
+    } else if (opType === 'DequantizeLinear' && first?.constant !== undefined) {
+      constants[first.name.replace(/_quantized$/, '')] = [
+        await digest(first.constant),
+        await digest(scale?.constant),
+      ];
+    }
+  }
+  return { activations, constants };
+}
+
+const without = (row: Readonly<Record<string, unknown>>, names: readonly string[]): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(row).filter(([name]) => !names.includes(name)));
+
+describe('against onnxruntime 1.30, Python quantizer', () => {
+  it.each(Object.keys(CASES))('%s: equal scales, zero points and integers', async (name) => {
+    const [op, , granularity] = name.split(' ');
+    const { model, report } = await quantizeStatic(
+      await family(op),
+      {
+        batches: [feeds(op)],
+        qconfigMapping: staticQConfigMapping({ perChannel: granularity === 'channel' }),
+      },
+      { names: 'onnxruntime' },
+    );
+    const ours = await describeModel(model);
+    const theirs = CASES[name];
+    const differing = DEVIATIONS[op]?.values ?? [];
+    expect(without(ours.activations, differing)).toEqual(without(theirs.activations, differing));
+    expect(without(ours.constants, differing)).toEqual(without(theirs.constants, differing));
+    const facts = (row: Described, value: string): unknown => [row.activations[value], row.constants[value]];
+    for (const value of differing) expect(facts(ours, value)).not.toEqual(facts(theirs, value));
+    expect(report.quantized.length).toBeGreaterThanOrEqual(3);
+  });
+});
+
+describe('each family', () => {
+  it.each(FAMILIES)(`%s: SQNR ≥ ${LEAST_SQNR} dB in onnxruntime at every level`, async (name) => {
+    const model = await family(name);
+    const { model: quantized } = await quantizeStatic(model, { batches: [feeds(name)] });
+    const worst = await worstSqnr(model, quantized, feeds(name));
+    expect(worst).toBeGreaterThan(LEAST_SQNR);
+    expect(worst).toBeLessThan(Infinity);
+  });
+});
+
+describe('attention masks', () => {
+  const SHAPE = [2, 5, 8] as const;
+  const linear = (b: GraphBuilder, x: Value, name: string): Value =>
+    b.op('MatMul', [x, b.constant(`${name}_w`, random([8, 8], name.length * 7))], {}, name);
+
+  /** One head of attention over x; `mask` brings the mask into the scores. */
+  function attention(mask: (b: GraphBuilder, scores: Value) => Value): Model {
+    return buildModel((b) => {
+      const x = b.input('x', 'float32', SHAPE);
+      const keys = b.op('Transpose', [linear(b, x, 'keys')], { perm: [0, 2, 1] });
+      const scores = b.op('MatMul', [linear(b, x, 'queries'), keys], {}, 'scores');
+      const weights = b.op('Softmax', [mask(b, scores)], {}, 'weights');
+      b.output(linear(b, b.op('MatMul', [weights, linear(b, x, 'values')]), 'out'), 'y', 'float32');
+    });
+  }
+
+  const x = random(SHAPE, 17);
+  const keep = (count: number): Tensor =>
+    tensor(
+      Float32Array.from({ length: 5 }, (_, i) => Number(i < count)),
+      [1, 5],
+    );
+  const inputs = { x, keep: keep(3) };
+  const low = (value: number) => (b: GraphBuilder, scores: Value) => {
+    const dropped = b.op('Sub', [b.constant('one', tensor(1, [])), b.input('keep', 'float32', [1, 5])]);
+    return b.op('Add', [scores, b.op('Mul', [dropped, b.constant('low', tensor(value, []))])], {}, 'masked');
+  };
+  /** Causal: in a file too large to be looked at while planning, so that only calibration shows it. */
+  const causal = (fill: number) => (b: GraphBuilder, scores: Value) => {
+    const at = (i: number): number => (i % 5 > Math.floor(i / 5) ? fill : 0);
+    const mask = b.constant(
+      'causal',
+      tensor(
+        Float32Array.from({ length: 25 }, (_, i) => at(i)),
+        [5, 5],
+      ),
+    );
+    return b.op('Add', [scores, b.op('Identity', [mask])], {}, 'masked');
+  };
+  const given = (b: GraphBuilder, scores: Value): Value =>
+    b.op('Add', [scores, b.input('bias', 'float32', [1, 5])], {}, 'masked');
+
+  const FORMS: Readonly<Record<string, [Model, Record<string, Tensor>]>> = {
+    'padding, -10000 in the graph': [attention(low(-10000)), inputs],
+    'padding, the lowest float32': [attention(low(-3.4028234663852886e38)), inputs],
+    'causal, -1e9 in a large constant': [attention(causal(-1e9)), { x }],
+    'causal, -Infinity': [attention(causal(-Infinity)), { x }],
+    'given as an input': [attention(given), { x, bias: tensor([0, 0, 0, -65504, -65504], [1, 5]) }],
+  };
+
+  it.each(Object.keys(FORMS))(
+    `%s: the sum and its Softmax stay in float, SQNR ≥ ${LEAST_SQNR} dB`,
+    async (name) => {
+      const [built, feed] = FORMS[name];
+      const model = await throughFile(built);
+      const { model: quantized, report } = await quantizeStatic(model, { batches: [feed] });
+      const reasons = Object.fromEntries(report.skipped.map(({ opType, reason }) => [opType, reason]));
+      expect(reasons.Softmax).toMatch(/attention-mask values/);
+      expect(reasons.Add).toMatch(/attention-mask values/);
+      expect(report.quantized.map(({ opType }) => opType).filter((op) => op === 'MatMul')).toHaveLength(6);
+      expect(await worstSqnr(model, quantized, feed)).toBeGreaterThan(LEAST_SQNR);
+    },
+  );
+
+  it('a mapping that names them has them quantized all the same, whatever it costs', async () => {
+    for (const [model, feed] of Object.values(FORMS).slice(0, 3)) {
+      const qconfig = onnxQConfig();
+      const mapping = staticQConfigMapping().setModuleName('add', qconfig).setModuleName('softmax', qconfig);
+      const { model: quantized, report } = await quantizeStatic(model, {
+        batches: [feed],
+        qconfigMapping: mapping,
+      });
+      expect(report.quantized.map(({ opType }) => opType)).toEqual(
+        expect.arrayContaining(['Add', 'Softmax']),
+      );
+      expect(await worstSqnr(model, quantized, feed)).toBeLessThan(LEAST_SQNR);
+    }
+  });
+
+  it('without a mask the Softmax is quantized, on the grid of [0, 1]', async () => {
+    const model = attention((b, scores) => b.op('Mul', [scores, b.constant('s', tensor(0.35, []))]));
+    const { model: quantized, report } = await quantizeStatic(model, { batches: [{ x }] });
+    expect(report.activations.find(({ name }) => name === 'weights')).toMatchObject({
+      scale: Math.fround(1 / 255),
+      zeroPoint: 0,
+    });
+    expect(await worstSqnr(model, quantized, { x })).toBeGreaterThan(LEAST_SQNR);
+  });
+
+  it('the range of a Softmax needs no data: no observer looks, and merged plans keep it', async () => {
+    const { model } = await clean(
+      attention((b, scores) => b.op('Mul', [scores, b.constant('s', tensor(0.35, []))])),
+    );
+    const plan = prepare(model);
+    expect(plan.activations.weights).toEqual({ spec: plan.activations.weights.spec, range: [0, 1] });
+    const runner = await createRunner(model);
+    const calibrated = await calibrate(plan, runner, [{ x }]);
+    await runner.dispose();
+    expect(calibrated.activations.weights).toEqual(plan.activations.weights);
+    const merged = mergePlans(calibrated, calibrated);
+    expect(merged.activations.weights).toEqual(plan.activations.weights);
+    expect((await convert(model, merged)).report.samples).toBe(4);
+  });
+
+  it('histograms see a mask too', async () => {
+    const histogram = HistogramObserver.withArgs({ dtype: 'quint8', bins: 64 });
+    const mapping = staticQConfigMapping({ activation: histogram });
+    const [model, feed] = FORMS['given as an input'];
+    const { report } = await quantizeStatic(model, { batches: [feed], qconfigMapping: mapping });
+    expect(report.skipped.filter(({ reason }) => reason.startsWith('attention-mask'))).toHaveLength(2);
+  });
+});
