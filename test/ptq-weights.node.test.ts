@@ -293,7 +293,7 @@ describe('quantizeWeights', () => {
       b.output(b.op('Gemm', [x, w], { alpha: { kind: 'float', value: 2 } }, 'e'));
       const bias = b.constant('bias', random([N]));
       b.output(b.op('Gemm', [x, w, bias], { beta: { kind: 'float', value: 2 } }, 'f'));
-      b.output(b.op('MatMul', [b.op('Slice', []), b.constant('thin', random([4, N]))], {}, 'g'));
+      b.output(b.op('MatMul', [b.op('Slice', []), b.constant('thin', random([3, N]))], {}, 'g'));
       b.output(b.op('Gather', [x, b.input('ids', 'int64', [2])], {}, 'h'));
       b.output(b.op('Relu', [x], {}, 'i'));
       b.output(b.op('MatMul', [x, w], {}, 'j'));
@@ -353,6 +353,14 @@ describe('quantizeWeights', () => {
     await expect(quantizeWeights(model, { overrides: [{ nodes: 'matmul_7', bits: 8 }] })).rejects.toThrow(
       /expected overrides to name nodes with a weight, got matmul_7/,
     );
+  });
+
+  it('halves blocks whose second half would be padding only', async () => {
+    for (const format of ['matmul-nbits', 'dequantize-linear'] as const) {
+      const { model, report } = await quantizeWeights(matMul(), { format, blockSize: 256 });
+      expect(report.weights).toMatchObject([{ blockSize: 128, scales: N }]);
+      expect([...model.graph.nodes][0].int('block_size', 0)).toBe(128);
+    }
   });
 
   it('writes accuracy_level unless it is 0, and imports com.microsoft only where it is used', async () => {

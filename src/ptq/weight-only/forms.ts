@@ -72,15 +72,19 @@ export interface Form {
     weight: StoredWeight,
     settings: FormSettings,
   ) => void;
+  /** The block size to use, where it is not the one asked for. */
+  readonly blockSize?: (target: Target, settings: FormSettings) => number;
   /** Why the form cannot hold this weight. */
   readonly obstacle?: (target: Target, settings: FormSettings) => string | undefined;
 }
 
 const MICROSOFT = 'com.microsoft';
+const LEAST_BLOCK = 16;
 
 const matMulNBits: Form = {
   suffixes: ({ bits }) => ({ codes: `_Q${bits}`, scales: '_scales', zeroPoints: '_zero_points' }),
   dtype: integerType,
+  blockSize: fittingBlock,
   key: (_, settings) => blockKey('nbits', settings),
   bytes: ({ matrix }, settings) => blockBytes(matrix, settings, !settings.symmetric),
   async compute({ matrix }, spec) {
@@ -124,6 +128,7 @@ const matMulBnb4: Form = {
 const dequantizedProduct: Form = {
   suffixes: ({ bits }) => ({ codes: `_DQ_Q${bits}`, scales: '_DQ_scales', zeroPoints: '_DQ_zero_points' }),
   dtype: integerType,
+  blockSize: fittingBlock,
   key: (target, settings) => `${blockKey('dq', settings)} ${wantedOrder(target)}`,
   bytes: ({ matrix }, settings) => elementBytes(matrix, settings),
   async compute(target, spec) {
@@ -149,6 +154,7 @@ const dequantizedProduct: Form = {
 const gatherBlockQuantized: Form = {
   suffixes: matMulNBits.suffixes,
   dtype: integerType,
+  blockSize: fittingBlock,
   key: (_, settings) => blockKey('gather', settings),
   bytes: ({ matrix }, settings) => blockBytes(matrix, settings, true),
   async compute({ matrix }, spec) {
@@ -204,6 +210,13 @@ function product(rewriter: Rewriter, node: Node, init: Omit<FormNode, 'part' | '
  */
 function wantedOrder({ kind }: Target): WeightMatrix['order'] {
   return kind === 'embedding' ? 'rows' : 'columns';
+}
+
+/** A block at least twice as long as its row would hold nothing but padding in its second half. */
+function fittingBlock({ matrix: { cols } }: Target, { blockSize }: FormSettings): number {
+  let size = blockSize;
+  while (size > LEAST_BLOCK && size / 2 >= cols) size /= 2;
+  return size;
 }
 
 function integerType({ bits, symmetric }: FormSettings): string {

@@ -53,7 +53,7 @@ export class WeightsJob {
   /** Why a target stays in float; undefined if its form can hold it and is smaller. */
   obstacle(target: Target, settings: ResolvedSettings): string | undefined {
     const form = this.#form(target);
-    const all = this.#all(settings);
+    const all = this.#all(target, settings);
     const { byteLength } = target.matrix.source;
     return (
       form.obstacle?.(target, all) ??
@@ -63,7 +63,7 @@ export class WeightsJob {
 
   async quantize(target: Target, settings: ResolvedSettings): Promise<void> {
     const form = this.#form(target);
-    const all = this.#all(settings);
+    const all = this.#all(target, settings);
     const known = await this.#weight(form, target, all);
     const { node } = target;
     this.quantized.push({ node: node.label, opType: node.opType });
@@ -79,8 +79,9 @@ export class WeightsJob {
     return FORMS[this.#options.format][kind];
   }
 
-  #all(settings: ResolvedSettings): FormSettings {
-    return { ...settings, bnb4Type: this.#options.bnb4Type };
+  #all(target: Target, settings: ResolvedSettings): FormSettings {
+    const all = { ...settings, bnb4Type: this.#options.bnb4Type };
+    return { ...all, blockSize: this.#form(target).blockSize?.(target, all) ?? all.blockSize };
   }
 
   async #weight(form: Form, target: Target, settings: FormSettings): Promise<KnownWeight> {
