@@ -19,6 +19,7 @@ import {
   prepare,
   quantizeStatic,
   readModel,
+  STATIC_OP_TYPES,
   staticQConfigMapping,
   writeModel,
   type GraphBuilder,
@@ -176,6 +177,13 @@ describe('each family', () => {
     expect(worst).toBeGreaterThan(LEAST_SQNR);
     expect(worst).toBeLessThan(Infinity);
   });
+});
+
+it('docs/ops.md has every operator that static quantization knows', () => {
+  const page = readFileSync(new URL('../docs/ops.md', import.meta.url), 'utf8');
+  const kinds = page.slice(0, page.indexOf('## What stays in float'));
+  expect(STATIC_OP_TYPES.filter((op) => !new RegExp(`\\b${op}\\b`).test(kinds))).toEqual([]);
+  expect(STATIC_OP_TYPES.length).toBeGreaterThan(30);
 });
 
 describe('attention masks', () => {
