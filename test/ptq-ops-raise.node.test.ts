@@ -320,6 +320,16 @@ describe('raiseOpset', () => {
       );
     const last = await raiseOpset(build(2));
     expect([...last.model.graph.nodes].map((node) => node.opType)).toEqual(['Transpose', 'Softmax', 'Relu']);
+    const sum = buildModel(
+      (b) => {
+        const mask = b.op('Unsqueeze', [b.op('Squeeze', [b.input('m', 'float32', [2, 1])], { axes: [1] })], {
+          axes: [0, 1],
+        });
+        b.output(b.op('Softmax', [b.op('Add', [b.op('Sigmoid', [mask]), mask])], { axis: 2 }), 'y');
+      },
+      { opset: 11 },
+    );
+    expect((await raiseOpset(sum)).model.graph.outputs[0].producer?.opType).toBe('Softmax');
     const rest = await raiseOpset(build(1));
     expect(rest.model.graph.value('soft')?.producer?.opType).toBe('Reshape');
   });

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { HistogramObserver, sqnr, tensor, type Tensor } from 'zeropoint';
+import { HistogramObserver, MinMaxObserver, sqnr, tensor, type Tensor } from 'zeropoint';
 import {
   buildModel,
   calibrate,
@@ -177,6 +177,28 @@ describe('each family', () => {
     expect(worst).toBeGreaterThan(LEAST_SQNR);
     expect(worst).toBeLessThan(Infinity);
   });
+
+  it.each(FAMILIES)(
+    '%s: int8 activations ≥ 25 dB, uint16 ≥ 40 dB (by opset 21), at every level',
+    async (name) => {
+      const model = await family(name);
+      const types = [
+        ['qint8', 'per_tensor_symmetric', 25, undefined],
+        ['uint16', 'per_tensor_affine', 40, { from: 17, to: 21 }],
+      ] as const;
+      for (const [dtype, qscheme, least, raisedOpset] of types) {
+        const qconfigMapping = staticQConfigMapping({
+          activation: MinMaxObserver.withArgs({ dtype, qscheme, rule: 'onnx' }),
+        });
+        const { model: quantized, report } = await quantizeStatic(model, {
+          batches: [feeds(name)],
+          qconfigMapping,
+        });
+        expect(report.raisedOpset).toEqual(raisedOpset);
+        expect(await worstSqnr(model, quantized, feeds(name))).toBeGreaterThan(least);
+      }
+    },
+  );
 });
 
 it('docs/ops.md has every operator that static quantization knows', () => {

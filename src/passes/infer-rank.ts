@@ -31,6 +31,19 @@ const ofShape: Rule = (node) => {
   return typeof length === 'number' ? length : undefined;
 };
 
+/** Axes are an attribute until opset 12, then an input. */
+const countAxes = (node: Node): number | undefined => {
+  const length = node.ints('axes')?.length ?? node.inputs[1]?.dims?.[0];
+  return typeof length === 'number' ? length : undefined;
+};
+
+const withAxes =
+  (sign: 1 | -1): Rule =>
+  (node, rankOf) => {
+    const [rank, count] = [rankOf(node.inputs[0]), countAxes(node)];
+    return rank === undefined || count === undefined ? undefined : rank + sign * count;
+  };
+
 const ofPermutation: Rule = (node, rankOf) => node.ints('perm')?.length ?? rankOf(node.inputs[0]);
 
 function rows(ops: string, rule: Rule): Record<string, Rule> {
@@ -46,6 +59,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   MatMul: ofProduct,
   Reshape: ofShape,
   Transpose: ofPermutation,
+  Unsqueeze: withAxes(1),
+  Squeeze: withAxes(-1),
 };
 
 /** The rank of a value; undefined if nothing tells. */
