@@ -58,6 +58,8 @@ export type {
   RunnerValue,
   RunOptions,
 } from './runners/index.ts';
+export { equalizeLayers } from './algorithms/cross-layer-equalization.ts';
+export type { EqualizeOptions } from './algorithms/cross-layer-equalization.ts';
 export { clean } from './passes/clean.ts';
 export { eliminateIdentity } from './passes/eliminate-identity.ts';
 export { foldBatchNormalization } from './passes/fold-batch-normalization.ts';
