@@ -4,7 +4,7 @@ import type { Node } from '../graph/node.ts';
 import type { Value } from '../graph/value.ts';
 import { checkOpset } from '../graph/opset.ts';
 import type { QConfig } from '../qconfig/qconfig.ts';
-import { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
+import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import { outputOf, present } from '../passes/access.ts';
 import { checkNotQuantized, checkSomethingQuantized } from './check-model.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
@@ -17,7 +17,7 @@ import { selectNodes, type Selection } from './select.ts';
  * `clean` first, so that batch normalizations are folded and identities are gone.
  *
  * Object types of the mapping are ONNX op types, module names are node names. `null` leaves a node in float. What is left
- * in float on advice (the sum with an attention mask, the parts of a Gelu) is quantized if the mapping names that node.
+ * in float on advice (the sum with an attention mask, the parts of a Gelu) is quantized if the mapping names that node (setModuleName).
  *
  * @throws UnsupportedError if the model's opset has no form for what the mapping asks (per-channel weights: 13; see
  *   `raiseOpset`);
@@ -55,17 +55,18 @@ interface Choice {
 
 function choose(model: Model, mapping: QConfigMapping): Choice {
   const qconfigs = resolveAll(model, mapping);
-  const named = resolveAll(model, onlyNames(mapping));
+  const names = namedNodes(mapping);
   const selection = selectNodes(model, {
     wants: (node) => (qconfigs.has(node) ? true : 'the QConfigMapping leaves it in float'),
-    insists: (node) => named.has(node),
+    insists: (node) => names.has(node.name),
   });
-  return { nodes: plannedNodes(selection, qconfigs, named), selection, qconfigs };
+  return { nodes: plannedNodes(selection, qconfigs, names), selection, qconfigs };
 }
 
-/** The mapping without its two levels that speak of no node in particular. */
-function onlyNames(mapping: QConfigMapping): QConfigMapping {
-  return QConfigMapping.fromDict({ ...mapping.toDict(), '': null, object_type: [] });
+/** Names of single nodes: scopes and patterns take in nodes that nobody thought of. */
+function namedNodes(mapping: QConfigMapping): ReadonlySet<string> {
+  const entries = mapping.toDict().module_name.filter(([name, qconfig]) => name !== '' && qconfig !== null);
+  return new Set(entries.map(([name]) => name));
 }
 
 function resolveAll(model: Model, mapping: QConfigMapping): Map<Node, QConfig> {
@@ -81,7 +82,7 @@ function resolveAll(model: Model, mapping: QConfigMapping): Map<Node, QConfig> {
 function plannedNodes(
   selection: Selection,
   qconfigs: ReadonlyMap<Node, QConfig>,
-  named: ReadonlyMap<Node, QConfig>,
+  names: ReadonlySet<string>,
 ): PlannedNode[] {
   return [...selection.nodes.keys()].map((node) => {
     const qconfig = present(qconfigs.get(node), `${node.label}: expected a QConfig, got none`);
@@ -91,7 +92,7 @@ function plannedNodes(
       output: outputOf(node).name,
       activation: observerSpec(qconfig.activation),
       weight: observerSpec(qconfig.weight),
-      ...(named.has(node) && { named: true }),
+      ...(names.has(node.name) && { named: true }),
     };
   });
 }
