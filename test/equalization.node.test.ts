@@ -67,11 +67,16 @@ describe('a network with unequal channels', () => {
 
     const { model: cured } = await equalizeLayers(sick);
     expect(await outputs(cured, input)).toEqual(expected);
-    const error = async (model: Model): Promise<number> => {
-      const { model: quantized } = await quantizeStatic(model, { batches: [{ input }] });
+    const error = async (model: Model, equalize: boolean): Promise<number> => {
+      const { model: quantized, report } = await quantizeStatic(model, { batches: [{ input }], equalize });
+      expect(report.equalized ?? false).toBe(equalize && model === sick);
       return sqnr(expected, await outputs(quantized, input));
     };
-    const [best, worst, after] = [await error(healthy), await error(sick), await error(cured)];
+    const [best, worst, after] = [
+      await error(healthy, true),
+      await error(sick, false),
+      await error(sick, true),
+    ];
     expect(worst).toBeLessThan(best - 10);
     expect(after).toBeGreaterThan(best - 2);
   });

@@ -1,5 +1,7 @@
-/** clean → raiseOpset (where the form needs it) → prepare → calibrate → convert, in one call. */
+/** clean → raiseOpset (where the form needs it) → prepare → equalizeLayers → calibrate → convert, in one call. */
 import type { Model } from '../graph/model.ts';
+import { equalizeLayers } from '../algorithms/cross-layer-equalization.ts';
+import { factoryFromJSON } from '../observers/index.ts';
 import { clean } from '../passes/clean.ts';
 import { raiseOpset } from '../passes/raise-opset.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
@@ -8,6 +10,8 @@ import type { ModelRunner } from '../runners/types.ts';
 import { calibrate, type Batches } from './calibrate.ts';
 import { convert, type Converted, type ConvertOptions } from './convert.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
+import { isPerChannel } from './observer-spec.ts';
+import type { PlannedNode } from './plan.ts';
 import { opsetToPrepare, prepare } from './prepare.ts';
 
 /** Data and configuration of {@link quantizeStatic}. */
@@ -17,10 +21,20 @@ export interface QuantizeStaticOptions {
   /** Default: `staticQConfigMapping()`: uint8 activations by min/max, int8 weights by channel. */
   readonly qconfigMapping?: QConfigMapping;
   /**
-   * Runs the float model for calibration. Default: onnxruntime-node, else onnxruntime-web, whichever is installed. A runner
-   * that is given must run the model that is prepared (`clean`, then `raiseOpset` if needed) and is not disposed of.
+   * Runs the float model for calibration. Default: onnxruntime-node, else onnxruntime-web, whichever is installed. A
+   * function is called with the model to run, and what it gives is disposed of at the end. A runner that is given as such
+   * must run the model that is prepared (`clean`, then `raiseOpset` if needed) and is not disposed of.
    */
-  readonly runner?: ModelRunner;
+  readonly runner?: ModelRunner | ((model: Model) => Promise<ModelRunner>);
+  /**
+   * Equalize layers whose channels differ so much that int8 would suffer (`equalizeLayers`). Default true; not done where a
+   * runner is given.
+   */
+  readonly equalize?: boolean;
+}
+
+function hasWeightByChannel({ weight }: PlannedNode): boolean {
+  return isPerChannel(factoryFromJSON(weight)());
 }
 
 /**
@@ -34,22 +48,32 @@ export interface QuantizeStaticOptions {
  */
 export async function quantizeStatic(
   model: Model,
-  { batches, qconfigMapping = staticQConfigMapping(), runner }: QuantizeStaticOptions,
+  {
+    batches,
+    qconfigMapping = staticQConfigMapping(),
+    runner = createRunner,
+    equalize = true,
+  }: QuantizeStaticOptions,
   options: ConvertOptions = {},
 ): Promise<Converted> {
   const cleaned = (await clean(model)).model;
   const ready = (await raiseOpset(cleaned, opsetToPrepare(cleaned, qconfigMapping))).model;
   const plan = prepare(ready, qconfigMapping);
-  const own = runner ?? (await createRunner(ready));
+  // A runner that is given computes the values of the model as it was: they must keep their loudness then.
+  const { model: balanced, modified: equalized } =
+    equalize && typeof runner === 'function'
+      ? await equalizeLayers(ready, { perChannel: plan.nodes.every(hasWeightByChannel) })
+      : { model: ready, modified: false };
+  const own = typeof runner === 'function' ? await runner(balanced) : runner;
   try {
     const { model: converted, report } = await convert(
-      ready,
+      balanced,
       await calibrate(plan, own, batches, options),
       options,
     );
-    if (ready.opset === model.opset) return { model: converted, report };
-    return { model: converted, report: { ...report, raisedOpset: { from: model.opset, to: ready.opset } } };
+    const raised = ready.opset === model.opset ? {} : { raisedOpset: { from: model.opset, to: ready.opset } };
+    return { model: converted, report: { ...report, ...(equalized && { equalized }), ...raised } };
   } finally {
-    if (runner === undefined) await own.dispose();
+    if (typeof runner === 'function') await own.dispose();
   }
 }

@@ -41,6 +41,8 @@ export interface QuantizationReport {
   readonly samples: number;
   /** Present if the model was said in a newer opset first, because the wanted form needs it. */
   readonly raisedOpset?: { readonly from: number; readonly to: number };
+  /** Present and true if layers were equalized first, because their channels differed too much for int8. */
+  readonly equalized?: boolean;
   /** Kernel backend that made the integers: 'wasm' or 'reference'. */
   readonly backend: string;
 }
