@@ -1,21 +1,23 @@
 import { describe, expect, it } from 'vitest';
 import type { TensorSource } from '../../graph/tensor-source.ts';
-import { Tensor } from '../../tensor/tensor.ts';
-import { DerivedConstants, type Parts } from './derived-constants.ts';
+import { DerivedConstants, type Compute } from './derived-constants.ts';
 
 const LARGE = 40_000;
 
-/** Parts of two sizes, and how often they were computed. */
-function counted(value: number): { readonly compute: () => Promise<Parts>; readonly calls: () => number } {
+const LAYOUTS = {
+  codes: { dtype: 'int8', shape: [LARGE] },
+  scales: { dtype: 'float32', shape: [2] },
+} as const;
+
+/** Parts of two sizes, one that nobody declared, and how often they were computed. */
+function counted(value: number): { readonly compute: Compute; readonly calls: () => number } {
   let calls = 0;
   return {
     calls: () => calls,
     compute() {
       calls++;
-      return Promise.resolve({
-        codes: new Tensor('uint8', [LARGE], new Uint8Array(LARGE).fill(value)),
-        scales: new Tensor('float32', [2], Float32Array.of(value, calls)),
-      });
+      const scales = Float32Array.of(value, calls);
+      return Promise.resolve({ codes: new Int8Array(LARGE).fill(value), scales, zeroPoints: scales });
     },
   };
 }
@@ -23,38 +25,44 @@ function counted(value: number): { readonly compute: () => Promise<Parts>; reado
 const byte = async (source: TensorSource, at = 7): Promise<number> => (await source.read(at, 1))[0];
 
 describe('DerivedConstants', () => {
-  it('keeps results within the budget, and drops the large parts of what goes beyond', async () => {
+  it('computes at once within the budget, and not at all beyond it', async () => {
     const store = new DerivedConstants(LARGE + 8);
     const [a, b] = [counted(1), counted(2)];
-    const kept = await store.add(a.compute);
-    const dropped = await store.add(b.compute);
-    expect(kept.codes.tensor).toBeDefined();
-    expect(dropped.codes.tensor).toBeUndefined();
-    expect(dropped.scales.tensor?.data).toEqual(Float32Array.of(2, 1));
-    expect(dropped.codes).toMatchObject({ elementType: 'uint8', shape: [LARGE], byteLength: LARGE });
-    expect([a.calls(), b.calls()]).toEqual([1, 1]);
+    const kept = await store.add(LAYOUTS, a.compute);
+    const later = await store.add(LAYOUTS, b.compute);
+    expect(kept.codes.tensor?.data).toEqual(new Int8Array(LARGE).fill(1));
+    expect(Object.keys(kept)).toEqual(['codes', 'scales']);
+    expect(later.codes.tensor).toBeUndefined();
+    expect(later.codes).toMatchObject({ elementType: 'int8', shape: [LARGE], byteLength: LARGE });
+    expect([a.calls(), b.calls()]).toEqual([1, 0]);
   });
 
-  it('computes again once for a run of reads, and again after another constant was read', async () => {
+  it('computes once for a run of reads, again after another constant was read, and keeps small parts', async () => {
     const store = new DerivedConstants(0);
     const [a, b] = [counted(1), counted(2)];
-    const [first, second] = [await store.add(a.compute), await store.add(b.compute)];
+    const [first, second] = [await store.add(LAYOUTS, a.compute), await store.add(LAYOUTS, b.compute)];
     for (let i = 0; i < 3; i++) expect(await byte(first.codes, i)).toBe(1);
     expect((await first.codes.load()).data[LARGE - 1]).toBe(1);
-    expect(a.calls()).toBe(2);
+    expect(a.calls()).toBe(1);
     expect(await byte(second.codes)).toBe(2);
+    expect((await first.scales.load()).data).toEqual(Float32Array.of(1, 1));
+    expect([a.calls(), b.calls()]).toEqual([1, 1]);
     expect(await byte(first.codes)).toBe(1);
-    expect([a.calls(), b.calls()]).toEqual([3, 2]);
+    expect([a.calls(), b.calls()]).toEqual([2, 1]);
   });
 
-  it('passes on an error of a later computation, and tries again when asked again', async () => {
+  it('passes on an error of a computation, and tries again when asked again', async () => {
     const store = new DerivedConstants(0);
     const { compute } = counted(3);
-    let fail = false;
-    const source = await store.add(() => (fail ? Promise.reject(new Error('gone')) : compute()));
-    fail = true;
+    let fail = true;
+    const source = await store.add(LAYOUTS, () => (fail ? Promise.reject(new Error('gone')) : compute()));
     await expect(source.codes.load()).rejects.toThrow('gone');
     fail = false;
     expect(await byte(source.codes)).toBe(3);
+  });
+
+  it('passes on an error at once within the budget', async () => {
+    const job = new DerivedConstants().add(LAYOUTS, () => Promise.reject(new Error('gone')));
+    await expect(job).rejects.toThrow('gone');
   });
 });

@@ -1,51 +1,57 @@
 /**
- * Constants that are computed from others. Results are kept in memory up to a budget; beyond it they are dropped and
- * computed again when somebody (the writer) reads them, so that memory does not grow with the model.
+ * Constants that are computed from others. Results are kept in memory up to a budget; those beyond it are computed when
+ * somebody (the writer) reads them, and then dropped, so that memory does not grow with the model.
  */
-import { elementBits, type ElementType } from '../../graph/element-type.ts';
+import { elementBits } from '../../graph/element-type.ts';
 import { bytesOf, memorySource, type TensorSource } from '../../graph/tensor-source.ts';
+import type { TensorData } from '../../tensor/dtype.ts';
 import { elementCount } from '../../tensor/shape.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
+import { Tensor } from '../../tensor/tensor.ts';
+import type { ConstantLayout } from './layouts.ts';
 
-/** Tensors that one computation gives, by name. */
-export type Parts = Readonly<Record<string, Tensor>>;
-/** Gives equal parts each time. */
-export type Compute = () => Promise<Parts>;
+type Named<T> = Readonly<Record<string, T>>;
+/** Gives the elements of each part, and equal ones each time; parts that nobody declared are ignored. */
+export type Compute = () => Promise<Named<TensorData>>;
 
 /** Bytes of results that stay in memory: all of a model of 200 M weights in 4 bits. */
 const BUDGET = 134_217_728;
-/** Parts of up to this size always stay: a weight is not to be computed again for its few scales. */
+/** Parts of up to this size stay once they are computed: a weight is not to be computed again for its few scales. */
 const SMALL = 16_384;
+
+interface Derivation {
+  readonly layouts: Named<ConstantLayout>;
+  readonly compute: Compute;
+  readonly small: Map<string, Tensor>;
+}
 
 export class DerivedConstants {
   #budget: number;
   /** What was computed last: a weight's parts are mostly read one after the other. */
-  #last: { readonly compute: Compute; readonly parts: Promise<Parts> } | undefined;
+  #last: { readonly derivation: Derivation; readonly parts: Promise<Named<Tensor>> } | undefined;
 
   constructor(budget: number = BUDGET) {
     this.#budget = budget;
   }
 
-  /** Runs `compute` once, so that errors come now, and gives its parts as constants. */
-  async add(compute: Compute): Promise<Readonly<Record<string, TensorSource>>> {
-    const parts = await compute();
-    const size = Object.values(parts).reduce((sum, { data }) => sum + data.byteLength, 0);
-    const keep = size <= this.#budget;
-    if (keep) this.#budget -= size;
-    return Object.fromEntries(
-      Object.entries(parts).map(([name, tensor]) => [
-        name,
-        keep || tensor.data.byteLength <= SMALL
-          ? memorySource(tensor)
-          : lazySource(tensor, async () => (await this.#again(compute))[name]),
-      ]),
-    );
+  /** The parts as constants; computed now if the budget allows, so that errors come now. */
+  async add(layouts: Named<ConstantLayout>, compute: Compute): Promise<Named<TensorSource>> {
+    const derivation = { layouts, compute, small: new Map<string, Tensor>() };
+    const size = byteSize(layouts);
+    if (size > this.#budget) {
+      return mapValues(layouts, (layout, name) => lazySource(layout, () => this.#part(derivation, name)));
+    }
+    this.#budget -= size;
+    return mapValues(await run(derivation), (tensor) => memorySource(tensor));
   }
 
-  #again(compute: Compute): Promise<Parts> {
-    if (this.#last?.compute === compute) return this.#last.parts;
-    const parts = compute();
-    const last = { compute, parts };
+  async #part(derivation: Derivation, name: string): Promise<Tensor> {
+    return derivation.small.get(name) ?? (await this.#parts(derivation))[name];
+  }
+
+  #parts(derivation: Derivation): Promise<Named<Tensor>> {
+    if (this.#last?.derivation === derivation) return this.#last.parts;
+    const parts = run(derivation);
+    const last = { derivation, parts };
     this.#last = last;
     parts.catch(() => {
       if (this.#last === last) this.#last = undefined;
@@ -54,19 +60,37 @@ export class DerivedConstants {
   }
 }
 
-/** A constant like `tensor`, which `load` gives again. */
-function lazySource(tensor: Tensor, load: () => Promise<Tensor>): TensorSource {
-  const { shape } = tensor;
-  // Parts come from this folder and have types that ONNX has.
-  const elementType = tensor.dtype as ElementType;
+/** Bytes of constants of these layouts. */
+export function byteSize(layouts: Named<ConstantLayout>): number {
+  return Object.values(layouts).reduce((sum, layout) => sum + bytesOfLayout(layout), 0);
+}
+
+function bytesOfLayout({ dtype, shape }: ConstantLayout): number {
+  return Math.ceil((elementCount(shape) * elementBits(dtype)) / 8);
+}
+
+async function run({ layouts, compute, small }: Derivation): Promise<Named<Tensor>> {
+  const data = await compute();
+  const tensors = mapValues(layouts, ({ dtype, shape }, name) => new Tensor(dtype, shape, data[name]));
+  for (const [name, tensor] of Object.entries(tensors)) {
+    if (tensor.data.byteLength <= SMALL) small.set(name, tensor);
+  }
+  return tensors;
+}
+
+function lazySource({ dtype, shape }: ConstantLayout, load: () => Promise<Tensor>): TensorSource {
   return {
-    elementType,
+    elementType: dtype,
     shape,
-    byteLength: Math.ceil((elementCount(shape) * elementBits(elementType)) / 8),
+    byteLength: bytesOfLayout({ dtype, shape }),
     where: 'computed',
     load,
     async read(offset, length) {
       return bytesOf((await load()).data).subarray(offset, offset + length);
     },
   };
+}
+
+function mapValues<A, B>(record: Named<A>, map: (value: A, name: string) => B): Named<B> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value, name)]));
 }

@@ -14,12 +14,18 @@ import type { AttributeInput } from '../../graph/attribute.ts';
 import type { Node } from '../../graph/node.ts';
 import type { Value } from '../../graph/value.ts';
 import { inputOf } from '../../passes/access.ts';
-import { Tensor } from '../../tensor/tensor.ts';
 import type { NamedPart } from '../names.ts';
 import { BNB4, quantizeBnb4 } from './bnb4.ts';
-import { blobBytes, blocksOf, quantizeBlocks, zeroPointBytes, type BlockSpec } from './block-weight.ts';
-import type { Parts } from './derived-constants.ts';
-import { dequantizeLinearTensors, gatherTensors, matMulNBitsTensors } from './layouts.ts';
+import { quantizeBlocks, type BlockSpec } from './block-weight.ts';
+import {
+  dequantizeLinearData,
+  dequantizeLinearLayout,
+  gatherLayout,
+  matMulNBitsLayout,
+  packedData,
+  type WeightData,
+  type WeightLayout,
+} from './layouts.ts';
 import type { ResolvedOptions, ResolvedSettings, WeightFormat } from './options.ts';
 import type { Target } from './targets.ts';
 import type { WeightMatrix } from './weight-matrix.ts';
@@ -63,9 +69,10 @@ export interface Form {
   readonly dtype: (settings: FormSettings) => string;
   /** Targets with equal text can share one weight. */
   readonly key: (target: Target, settings: FormSettings) => string;
-  /** Bytes of all constants. */
-  readonly bytes: (target: Target, settings: FormSettings) => number;
-  readonly compute: (target: Target, settings: FormSettings) => Promise<Parts>;
+  /** What the constants are, before they are computed. */
+  readonly layout: (target: Target, settings: FormSettings) => WeightLayout;
+  /** Parts that the layout does not have are left out by the caller. */
+  readonly compute: (target: Target, settings: FormSettings) => Promise<WeightData>;
   readonly rewrite: (
     rewriter: Rewriter,
     target: Target,
@@ -86,10 +93,8 @@ const matMulNBits: Form = {
   dtype: integerType,
   blockSize: fittingBlock,
   key: (_, settings) => blockKey('nbits', settings),
-  bytes: ({ matrix }, settings) => blockBytes(matrix, settings, !settings.symmetric),
-  async compute({ matrix }, spec) {
-    return { ...matMulNBitsTensors(await quantizeBlocks(matrix, spec), matrix, spec) };
-  },
+  layout: ({ matrix }, spec) => matMulNBitsLayout(matrix, spec),
+  compute: async ({ matrix }, spec) => packedData(await quantizeBlocks(matrix, spec), matrix, spec, false),
   rewrite(rewriter, { node, matrix }, { codes, scales, zeroPoints }, settings) {
     const { bits, blockSize, accuracyLevel } = settings;
     const attributes = { K: matrix.cols, N: matrix.rows, bits, block_size: blockSize };
@@ -105,15 +110,15 @@ const matMulBnb4: Form = {
   suffixes: () => ({ codes: '_Bnb4', scales: '_absmax', zeroPoints: '' }),
   dtype: ({ bnb4Type }) => bnb4Type,
   key: (_, { bnb4Type, blockSize }) => `${bnb4Type} ${blockSize}`,
-  bytes({ matrix: { rows, cols } }, { blockSize }) {
-    return Math.ceil((rows * cols) / 2) + 4 * Math.ceil((rows * cols) / blockSize);
+  layout({ matrix: { rows, cols } }, { blockSize }) {
+    return {
+      codes: { dtype: 'uint8', shape: [Math.ceil((rows * cols) / 2)] },
+      scales: { dtype: 'float32', shape: [Math.ceil((rows * cols) / blockSize)] },
+    };
   },
   async compute({ matrix }, { bnb4Type, blockSize }) {
     const { codes, absmax } = await quantizeBnb4(matrix, bnb4Type, blockSize);
-    return {
-      codes: new Tensor('uint8', [codes.length], codes),
-      scales: new Tensor('float32', [absmax.length], absmax),
-    };
+    return { codes, scales: absmax };
   },
   rewrite(rewriter, { node, matrix }, { codes, scales }, { blockSize, bnb4Type }) {
     const { quantType } = BNB4[bnb4Type];
@@ -130,12 +135,11 @@ const dequantizedProduct: Form = {
   dtype: integerType,
   blockSize: fittingBlock,
   key: (target, settings) => `${blockKey('dq', settings)} ${wantedOrder(target)}`,
-  bytes: ({ matrix }, settings) => elementBytes(matrix, settings),
+  layout: (target, spec) =>
+    dequantizeLinearLayout(target.matrix, spec, wantedOrder(target), target.matrix.source.shape.slice(0, -2)),
   async compute(target, spec) {
-    const { matrix } = target;
-    const weight = await quantizeBlocks(matrix, spec);
-    const leading = matrix.source.shape.slice(0, -2);
-    return { ...dequantizeLinearTensors(weight, matrix, spec, wantedOrder(target), leading) };
+    const weight = await quantizeBlocks(target.matrix, spec);
+    return dequantizeLinearData(weight, target.matrix, spec, wantedOrder(target));
   },
   rewrite(rewriter, target, { codes, scales, zeroPoints }, { blockSize }) {
     const rank = target.matrix.source.shape.length;
@@ -156,10 +160,8 @@ const gatherBlockQuantized: Form = {
   dtype: integerType,
   blockSize: fittingBlock,
   key: (_, settings) => blockKey('gather', settings),
-  bytes: ({ matrix }, settings) => blockBytes(matrix, settings, true),
-  async compute({ matrix }, spec) {
-    return { ...gatherTensors(await quantizeBlocks(matrix, spec), matrix, spec) };
-  },
+  layout: ({ matrix }, spec) => gatherLayout(matrix, spec),
+  compute: async ({ matrix }, spec) => packedData(await quantizeBlocks(matrix, spec), matrix, spec, true),
   rewrite(rewriter, { node }, { codes, scales, zeroPoints }, { bits, blockSize }) {
     rewriter.replace({
       opType: 'GatherBlockQuantized',
@@ -225,14 +227,4 @@ function integerType({ bits, symmetric }: FormSettings): string {
 
 function blockKey(form: string, { bits, blockSize, symmetric }: BlockSpec): string {
   return `${form} ${bits} ${blockSize} ${symmetric}`;
-}
-
-function blockBytes({ rows, cols }: WeightMatrix, spec: BlockSpec, zeroPoints: boolean): number {
-  const blocks = blocksOf(cols, spec.blockSize);
-  return rows * (blocks * (blobBytes(spec) + 4) + (zeroPoints ? zeroPointBytes(blocks, spec.bits) : 0));
-}
-
-function elementBytes({ rows, cols }: WeightMatrix, { bits, blockSize, symmetric }: BlockSpec): number {
-  const grid = rows * blocksOf(cols, blockSize);
-  return Math.ceil((rows * cols * bits) / 8) + 4 * grid + (symmetric ? 0 : Math.ceil((grid * bits) / 8));
 }

@@ -1,48 +1,75 @@
-/** Block weights as the operators want them: packed zero points, rows without padding, elements in ONNX's order. */
+/**
+ * Block weights as the operators want them: packed zero points, rows without padding, elements in ONNX's order. Types and
+ * shapes first, so that constants can be declared before they are computed.
+ */
+import type { OnnxDType } from '../../graph/element-type.ts';
 import { packBits } from '../../tensor/pack.ts';
-import { Tensor } from '../../tensor/tensor.ts';
 import { blobBytes, blocksOf, zeroPointBytes, type BlockSpec, type BlockWeight } from './block-weight.ts';
 import type { WeightMatrix } from './weight-matrix.ts';
 
 type Extent = Pick<WeightMatrix, 'rows' | 'cols'>;
 
-/** The three constants of a weight; without zero points where the middle code stands for 0. */
-export interface WeightTensors {
-  readonly codes: Tensor;
-  readonly scales: Tensor;
-  readonly zeroPoints?: Tensor;
+export interface ConstantLayout {
+  readonly dtype: OnnxDType;
+  readonly shape: readonly number[];
+}
+
+/** The constants of a weight; without zero points where the middle code stands for 0. */
+export interface WeightLayout {
+  readonly codes: ConstantLayout;
+  readonly scales: ConstantLayout;
+  readonly zeroPoints?: ConstantLayout;
+}
+
+/** Their elements, as tensors of those types hold them. */
+export interface WeightData {
+  readonly codes: Uint8Array | Int8Array;
+  readonly scales: Float32Array;
+  readonly zeroPoints?: Uint8Array;
 }
 
 const middle = (bits: number): number => 2 ** (bits - 1);
 
 /** Inputs of MatMulNBits: codes [N, blocks, bytes], scales [N, blocks], packed zero points unless symmetric. */
-export function matMulNBitsTensors(
-  weight: BlockWeight,
-  { rows, cols }: Extent,
-  spec: BlockSpec,
-): WeightTensors {
+export function matMulNBitsLayout({ rows, cols }: Extent, spec: BlockSpec): WeightLayout {
   const blocks = blocksOf(cols, spec.blockSize);
-  const tensors = {
-    codes: new Tensor('uint8', [rows, blocks, blobBytes(spec)], weight.codes),
-    scales: new Tensor('float32', [rows, blocks], weight.scales),
-  };
-  return spec.symmetric ? tensors : { ...tensors, zeroPoints: packedZeroPoints(weight, rows, blocks, spec) };
+  const layout = packedLayout(rows, blocks, [rows, blocks, blobBytes(spec)], spec);
+  return spec.symmetric ? { codes: layout.codes, scales: layout.scales } : layout;
 }
 
 /**
  * Inputs of GatherBlockQuantized with uint8 data: codes [rows, cols·bits/8], scales and zero points as MatMulNBits.
  * Zero points are always written: without them onnxruntime-web's WebGPU backend can reuse a shader that assumes others.
  */
-export function gatherTensors(weight: BlockWeight, { rows, cols }: Extent, spec: BlockSpec): WeightTensors {
+export function gatherLayout({ rows, cols }: Extent, spec: BlockSpec): WeightLayout {
+  return packedLayout(rows, blocksOf(cols, spec.blockSize), [rows, (cols * spec.bits) / 8], spec);
+}
+
+function packedLayout(
+  rows: number,
+  blocks: number,
+  codes: readonly number[],
+  { bits }: BlockSpec,
+): Required<WeightLayout> {
+  return {
+    codes: { dtype: 'uint8', shape: codes },
+    scales: { dtype: 'float32', shape: [rows, blocks] },
+    zeroPoints: { dtype: 'uint8', shape: [rows, zeroPointBytes(blocks, bits)] },
+  };
+}
+
+/** The data of either: short last blocks lose their padding where `codes` has no place for it. */
+export function packedData(
+  weight: BlockWeight,
+  { rows, cols }: Extent,
+  spec: BlockSpec,
+  trim: boolean,
+): WeightData {
   const blocks = blocksOf(cols, spec.blockSize);
   const width = (cols * spec.bits) / 8;
   const padded = blocks * blobBytes(spec);
-  const codes = width === padded ? weight.codes : trimRows(weight.codes, rows, padded, width);
-  return {
-    codes: new Tensor('uint8', [rows, width], codes),
-    scales: new Tensor('float32', [rows, blocks], weight.scales),
-    zeroPoints: packedZeroPoints(weight, rows, blocks, spec),
-  };
+  const codes = trim && width !== padded ? trimRows(weight.codes, rows, padded, width) : weight.codes;
+  return { codes, scales: weight.scales, zeroPoints: packedZeroPoints(weight, rows, blocks, spec) };
 }
 
 function trimRows(codes: Uint8Array, rows: number, padded: number, width: number): Uint8Array {
@@ -59,54 +86,63 @@ function packedZeroPoints(
   rows: number,
   blocks: number,
   { bits }: BlockSpec,
-): Tensor {
+): Uint8Array {
   const width = zeroPointBytes(blocks, bits);
-  if (bits === 8) return new Tensor('uint8', [rows, width], zeroPoints);
+  if (bits === 8) return zeroPoints;
   const packed = new Uint8Array(rows * width);
   const row = new Uint8Array((width * 8) / bits).fill(middle(bits));
   for (let r = 0; r < rows; r++) {
     row.set(zeroPoints.subarray(r * blocks, (r + 1) * blocks));
     packBits(row, bits, packed.subarray(r * width, (r + 1) * width));
   }
-  return new Tensor('uint8', [rows, width], packed);
+  return packed;
 }
 
 /**
  * Inputs of DequantizeLinear with block_size: codes in the weight's own shape, by rows [N, K] or by columns [K, N], of
  * dtype int4 or int8 where symmetric (the middle code is 0), else uint4 or uint8 with zero points.
  */
-export function dequantizeLinearTensors(
-  weight: BlockWeight,
+export function dequantizeLinearLayout(
   { rows, cols }: Extent,
   { bits, blockSize, symmetric }: BlockSpec,
   order: WeightMatrix['order'],
   leading: readonly number[],
-): WeightTensors {
+): WeightLayout {
   const blocks = blocksOf(cols, blockSize);
   const byRows = order === 'rows';
-  const shape = [...leading, ...(byRows ? [rows, cols] : [cols, rows])];
   const grid = [...leading, ...(byRows ? [rows, blocks] : [blocks, rows])];
-  const elements = unpackRows(weight.codes, rows, cols, { bits, padded: blocks * blockSize });
-  const arrange = <T extends Uint8Array | Float32Array>(data: T, width: number): T =>
-    byRows ? data : transpose(data, rows, width);
-  const codes = arrange(elements, cols);
-  const scales = new Tensor('float32', grid, arrange(weight.scales, blocks));
-  if (symmetric) return { codes: stored(codes, shape, bits, true), scales };
-  const zeroPoints = arrange(weight.zeroPoints, blocks);
-  return {
-    codes: stored(codes, shape, bits, false),
-    scales,
-    zeroPoints: stored(zeroPoints, grid, bits, false),
-  };
+  // Options allow 4 and 8 bits here.
+  const dtype = `${symmetric ? 'int' : 'uint'}${bits}` as OnnxDType;
+  const codes = { dtype, shape: [...leading, ...(byRows ? [rows, cols] : [cols, rows])] };
+  const scales = { dtype: 'float32', shape: grid } as const;
+  return symmetric ? { codes, scales } : { codes, scales, zeroPoints: { dtype, shape: grid } };
 }
 
-/** Codes, one a byte, as a tensor; signed ones have the middle code taken off. */
-function stored(codes: Uint8Array, shape: readonly number[], bits: number, signed: boolean): Tensor {
-  const shifted = signed ? codes.map((code) => code - middle(bits)) : codes;
-  if (bits === 4) return new Tensor(signed ? 'int4' : 'uint4', shape, packBits(shifted, 4));
-  return signed
-    ? new Tensor('int8', shape, new Int8Array(shifted.buffer, shifted.byteOffset, shifted.length))
-    : new Tensor('uint8', shape, shifted);
+/** The data of {@link dequantizeLinearLayout}. */
+export function dequantizeLinearData(
+  weight: BlockWeight,
+  { rows, cols }: Extent,
+  { bits, blockSize, symmetric }: BlockSpec,
+  order: WeightMatrix['order'],
+): WeightData {
+  const blocks = blocksOf(cols, blockSize);
+  const arrange = <T extends Uint8Array | Float32Array>(data: T, width: number): T =>
+    order === 'rows' ? data : transpose(data, rows, width);
+  const codes = arrange(unpackRows(weight.codes, rows, cols, { bits, padded: blocks * blockSize }), cols);
+  const scales = arrange(weight.scales, blocks);
+  if (symmetric) return { codes: signed(codes, bits), scales };
+  const zeroPoints = arrange(weight.zeroPoints, blocks);
+  return bits === 4
+    ? { codes: packBits(codes, 4), scales, zeroPoints: packBits(zeroPoints, 4) }
+    : { codes, scales, zeroPoints };
+}
+
+/** int4 or int8: the middle code becomes 0. */
+function signed(codes: Uint8Array, bits: number): Uint8Array | Int8Array {
+  const shifted = new Int8Array(codes.length);
+  // A loop: Int8Array.from takes a hundred times as long.
+  for (let i = 0; i < codes.length; i++) shifted[i] = codes[i] - middle(bits);
+  return bits === 4 ? packBits(shifted, 4) : shifted;
 }
 
 /** One code a byte, without the padding of short last blocks. */

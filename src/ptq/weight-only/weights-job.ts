@@ -4,9 +4,10 @@ import type { Node } from '../../graph/node.ts';
 import type { Value } from '../../graph/value.ts';
 import { outputOf, present } from '../../passes/access.ts';
 import type { SkippedNode } from '../../passes/pass.ts';
+import type { TensorData } from '../../tensor/dtype.ts';
 import { NAMERS, type NamedPart, type NameStyle } from '../names.ts';
 import type { QuantizedNode, QuantizedWeight } from '../report.ts';
-import { DerivedConstants } from './derived-constants.ts';
+import { byteSize, DerivedConstants } from './derived-constants.ts';
 import {
   FORMS,
   type Form,
@@ -57,7 +58,9 @@ export class WeightsJob {
     const { byteLength } = target.matrix.source;
     return (
       form.obstacle?.(target, all) ??
-      (form.bytes(target, all) < byteLength ? undefined : 'its blocks would be larger than its floats')
+      (byteSize({ ...form.layout(target, all) }) < byteLength
+        ? undefined
+        : 'its blocks would be larger than its floats')
     );
   }
 
@@ -96,7 +99,11 @@ export class WeightsJob {
   async #store(form: Form, target: Target, settings: FormSettings): Promise<KnownWeight> {
     const { name, graph } = target.value;
     const number = ++this.#count;
-    const sources = await this.#constants.add(() => form.compute(target, settings));
+    const layout = { ...form.layout(target, settings) };
+    const compute = async (): Promise<Record<string, TensorData>> => ({
+      ...(await form.compute(target, settings)),
+    });
+    const sources = await this.#constants.add(layout, compute);
     const suffixes = form.suffixes(settings);
     const values = Object.entries(sources).map(([part, source]) => {
       // Forms give the parts of StoredWeight.
