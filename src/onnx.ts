@@ -62,6 +62,7 @@ export { equalizeLayers } from './algorithms/cross-layer-equalization.ts';
 export type { EqualizeOptions } from './algorithms/cross-layer-equalization.ts';
 export { clean } from './passes/clean.ts';
 export { eliminateIdentity } from './passes/eliminate-identity.ts';
+export { foldConstants } from './passes/fold-constants.ts';
 export { foldBatchNormalization } from './passes/fold-batch-normalization.ts';
 export { raiseOpset } from './passes/raise-opset.ts';
 export { removeUnused } from './passes/remove-unused.ts';

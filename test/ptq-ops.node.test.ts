@@ -47,6 +47,8 @@ function random(shape: readonly number[], seed: number): Tensor<'float32'> {
   );
 }
 
+const ints = (...values: number[]): Tensor => tensor(BigInt64Array.from(values, BigInt));
+
 interface Described {
   /** Scale and zero point by value. */
   readonly activations: Readonly<Record<string, readonly [number, number]>>;
@@ -199,6 +201,22 @@ describe('each family', () => {
       }
     },
   );
+});
+
+it('weights behind Transpose and Reshape, as exporters without folding write them, are stored as integers', async () => {
+  const model = buildModel((b) => {
+    const kernel = b.op('Reshape', [b.constant('k', random([4, 36], 4)), b.constant('s', ints(4, 4, 3, 3))]);
+    const y = b.op('Flatten', [b.op('Conv', [b.input('x', 'float32', [3, 4, 8, 8]), kernel])]);
+    b.output(b.op('MatMul', [y, b.op('Transpose', [b.constant('w', random([5, 144], 5))])]), 'y', 'float32');
+  });
+  const file = await throughFile(model);
+  const { model: quantized, report } = await quantizeStatic(file, { batches: [feeds('')] });
+  expect(report.weights.map(({ dtype, scales, elements }) => [dtype, scales, elements])).toEqual([
+    ['int8', 4, 144],
+    ['int8', 5, 720],
+  ]);
+  expect([...quantized.graph.nodes].map(({ opType }) => opType)).not.toContain('Transpose');
+  expect(await worstSqnr(model, quantized, feeds(''))).toBeGreaterThan(LEAST_SQNR);
 });
 
 it('docs/ops.md has every operator that static quantization knows', () => {

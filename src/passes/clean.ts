@@ -1,14 +1,16 @@
 /** What is done to every model before quantization: nothing here changes a result beyond rounding. */
 import { eliminateIdentity } from './eliminate-identity.ts';
+import { foldConstants } from './fold-constants.ts';
 import { foldBatchNormalization } from './fold-batch-normalization.ts';
 import { loadSmallConstants } from './load-small-constants.ts';
 import { sequence, type Pass } from './pass.ts';
 import { removeUnused } from './remove-unused.ts';
 
-/** Every pass that only simplifies: identities, batch normalization, unused nodes. */
+/** Every pass that only simplifies: identities, moved constants, batch normalization, unused nodes. */
 export const clean: Pass = sequence(
   loadSmallConstants,
   eliminateIdentity,
+  foldConstants,
   foldBatchNormalization,
   removeUnused,
 );
