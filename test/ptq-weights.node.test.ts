@@ -6,6 +6,7 @@ import {
   MemorySink,
   onnxQConfig,
   ortNode,
+  ortWeb,
   quantizeWeights,
   readModel,
   writeModel,
@@ -457,6 +458,25 @@ describe('quantizeWeights', () => {
     expect(seen).toEqual([{ stage: 'convert', done: 1, total: 1, unit: 'weights' }]);
     const signal = AbortSignal.abort(new Error('enough'));
     await expect(quantizeWeights(matMul(), {}, { signal })).rejects.toThrow('enough');
+  });
+
+  it(`runs in onnxruntime-web too, every form: SQNR of the native result ≥ ${INT8_ACTIVATIONS} dB`, async () => {
+    const float = buildModel((b) => {
+      const rows = b.op('Gather', [b.constant('table', random([40, K], 3)), b.input('ids', 'int64', ['T'])]);
+      b.output(
+        b.op('Gemm', [rows, b.constant('w', random([K, N], 2)), b.constant('c', random([N], 5))]),
+        'y',
+        'float32',
+      );
+    });
+    const feeds = { ids: tensor(BigInt64Array.from([1n, 39n, 5n]), [3]) };
+    for (const options of Object.values(FORMS)) {
+      const bytes = await bytesOf((await quantizeWeights(float, options)).model);
+      const runner = await ortWeb(bytes, { optimization: 'all' });
+      const { y } = await runner.run(feeds);
+      await runner.dispose();
+      expect(sqnr((await run(bytes, feeds, 'disabled')).y, y)).toBeGreaterThan(INT8_ACTIVATIONS);
+    }
   });
 
   it('digits_mlp: size below 25 %, at most 1 of 32 digits read differently', async () => {
