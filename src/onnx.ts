@@ -53,10 +53,12 @@ export type {
   LatencyOptions,
   ModelRunner,
   OutputError,
+  PassOptions,
   RunnerOptions,
   RunnerSource,
   RunnerValue,
   RunOptions,
+  Shard,
 } from './runners/index.ts';
 export { equalizeLayers } from './algorithms/cross-layer-equalization.ts';
 export type { EqualizeOptions } from './algorithms/cross-layer-equalization.ts';

@@ -2,8 +2,9 @@ import { zipSync } from 'fflate';
 import { describe, expect, it } from 'vitest';
 import { encodeNpy } from '../formats/npy/npy.ts';
 import { tensor, type Tensor } from '../tensor/tensor.ts';
-import { openCalibrationData, type CalibrationDataOptions } from './calibration-data.ts';
+import { openCalibrationData } from './calibration-data.ts';
 import { pickSamples } from './pick-samples.ts';
+import type { CalibrationDataOptions } from './sample-set.ts';
 import type { RunnerValue } from './types.ts';
 
 const X: RunnerValue = { name: 'x', dtype: 'float32', shape: ['N', 2] };

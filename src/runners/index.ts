@@ -1,7 +1,7 @@
 /** Runners: the public names. */
 export { createRunner } from './create-runner.ts';
 export { openCalibrationData } from './calibration-data.ts';
-export type { CalibrationData, CalibrationDataOptions } from './calibration-data.ts';
+export type { CalibrationData, CalibrationDataOptions, PassOptions, Shard } from './sample-set.ts';
 export { compareOutputs } from './compare-outputs.ts';
 export type { Comparison, OutputError } from './compare-outputs.ts';
 export { measureLatency } from './latency.ts';
