@@ -1,9 +1,19 @@
 /** Dynamic quantization: every form of MatMul and Gemm, run by onnxruntime at every level. */
 import { describe, expect, it } from 'vitest';
-import { sqnr, tensor, type Tensor } from 'zeropoint';
+import {
+  MinMaxObserver,
+  PlaceholderObserver,
+  QConfig,
+  QConfigMapping,
+  sqnr,
+  tensor,
+  type Tensor,
+  UnsupportedError,
+} from 'zeropoint';
 import {
   buildModel,
   MemorySink,
+  onnxQConfig,
   ortNode,
   quantizeDynamic,
   readModel,
@@ -165,6 +175,21 @@ describe('quantizeDynamic', () => {
     await expect(quantizeDynamic(modelOf(FORMS.MatMul, 10))).rejects.toThrow(/opset 11 or newer, got 10/);
     const { model } = await quantizeDynamic(modelOf(FORMS.MatMul));
     await expect(quantizeDynamic(model)).rejects.toMatchObject({ code: 'GRAPH_NOT_QUANTIZABLE' });
+  });
+
+  it('refuses weights that MatMulInteger does not take: 4 and 16 bits, observers without a range', async () => {
+    const { activation } = onnxQConfig();
+    const refused = [
+      MinMaxObserver.withArgs({ dtype: 'int16' }),
+      MinMaxObserver.withArgs({ dtype: 'int4' }),
+      PlaceholderObserver.withArgs({ dtype: 'quint8' }),
+    ];
+    for (const weight of refused) {
+      const qconfigMapping = new QConfigMapping().setGlobal(new QConfig({ activation, weight }));
+      await expect(quantizeDynamic(modelOf(FORMS.MatMul), { qconfigMapping })).rejects.toThrow(
+        UnsupportedError,
+      );
+    }
   });
 
   it('does not change the model', async () => {

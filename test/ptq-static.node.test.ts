@@ -2,13 +2,17 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import {
+  defaultDebugQConfig,
   HistogramObserver,
   MinMaxObserver,
+  PerChannelMinMaxObserver,
+  PlaceholderObserver,
   QConfig,
-  type QConfigMapping,
+  QConfigMapping,
   sqnr,
   tensor,
   type Tensor,
+  UnsupportedError,
 } from 'zeropoint';
 import {
   buildModel,
@@ -196,6 +200,28 @@ describe('each family of ops', () => {
   });
 });
 
+/** Least signal to noise of one layer with 4-bit weights by channel on random data, in dB. */
+const LEAST_SQNR_4_BIT = 14;
+
+describe('4-bit weights', () => {
+  it.each([
+    [
+      'by channel, symmetric',
+      PerChannelMinMaxObserver.withArgs({ dtype: 'int4', qscheme: 'per_channel_symmetric' }),
+    ],
+    ['by channel, affine', PerChannelMinMaxObserver.withArgs({ dtype: 'uint4' })],
+    ['per tensor, a zero point below 0', MinMaxObserver.withArgs({ dtype: 'int4' })],
+  ])(`%s: SQNR ≥ ${LEAST_SQNR_4_BIT} dB in onnxruntime at every level`, async (_name, weight) => {
+    const mapping = new QConfigMapping().setGlobal(
+      new QConfig({ activation: onnxQConfig().activation, weight }),
+    );
+    const model = buildModel((b) => b.output(GRAPHS['Conv with Relu'](b), 'y', 'float32'));
+    const { worst, report } = await quantizeAndRun(model, random([3, 4, 8, 8], 11), mapping);
+    expect(worst).toBeGreaterThan(LEAST_SQNR_4_BIT);
+    expect(report.weights[0].dtype).toMatch(/^u?int4$/);
+  });
+});
+
 describe('against onnxruntime 1.30, Python quantizer', () => {
   const digest = (value: Tensor): string =>
     createHash('sha256')
@@ -354,7 +380,8 @@ describe('plans', () => {
   });
 
   it('planFromJSON refuses what is no plan', () => {
-    for (const wrong of [null, 1, [], {}, { version: 2 }])
+    const hollow = { version: 1, nodes: [], activations: null, shared: null };
+    for (const wrong of [null, 1, [], {}, { version: 2 }, hollow])
       expect(() => planFromJSON(wrong)).toThrow(/expected a plan/);
   });
 
@@ -426,6 +453,20 @@ describe('bad input', () => {
     const old = buildModel((b) => b.output(GRAPHS['Conv with Relu'](b), 'y', 'float32'), { opset: 12 });
     expect(() => prepare(old)).toThrow(/opset 13 or newer for 8-bit codes by channel, got 12/);
     expect(prepare(old, staticQConfigMapping({ perChannel: false })).nodes).toHaveLength(2);
+  });
+
+  it('observers without a range, and float zero points, are refused before anything runs', async () => {
+    const model = await zooModel('digits_mlp');
+    const { activation, weight } = onnxQConfig();
+    const refused = (qconfig: QConfig): void =>
+      expect(() => prepare(model, new QConfigMapping().setGlobal(qconfig))).toThrow(UnsupportedError);
+    refused(defaultDebugQConfig);
+    refused(new QConfig({ activation, weight: PlaceholderObserver.withArgs({ dtype: 'quint8' }) }));
+    const floats = PerChannelMinMaxObserver.withArgs({ qscheme: 'per_channel_affine_float_qparams' });
+    refused(new QConfig({ activation, weight: floats }));
+    expect(
+      prepare(model, new QConfigMapping().setGlobal(new QConfig({ activation, weight }))).nodes,
+    ).not.toEqual([]);
   });
 
   it('an aborted signal ends the work with its reason', async () => {

@@ -12,8 +12,7 @@ import { quantizePerChannel, quantizePerTensor } from '../quant/index.ts';
 import type { QParams } from '../quant/types.ts';
 import { constantOf } from '../passes/access.ts';
 import { toFloat32 } from '../tensor/cast.ts';
-import { allocate } from '../tensor/dtype.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { Tensor, tensor } from '../tensor/tensor.ts';
 import type { Value } from '../graph/value.ts';
 import type { CodeDType, StoredConstant } from './emit.ts';
 import { codeDType, isPerChannel, makeObserver } from './observer-spec.ts';
@@ -65,12 +64,10 @@ function storeWeight(
       ? quantizePerTensor(weight, scale[0], zeroPoint[0], dtype, options)
       : quantizePerChannel(weight, scale, zeroPoint, axis, dtype, options);
   const shape = axis === undefined ? [] : [scale.length];
-  const zeroPoints = allocate(dtype, scale.length);
-  zeroPoints.set(zeroPoint as never);
   return {
     codes: new Tensor(dtype, weight.shape, quantized.intRepr().data),
     scales: new Tensor('float32', shape, scale),
-    zeroPoints: new Tensor(dtype, shape, zeroPoints),
+    zeroPoints: tensor([...zeroPoint], shape, dtype),
     axis,
     scaleData: scale,
     dtype,

@@ -4,6 +4,7 @@ import { roundHalfEven } from '../kernels/round.ts';
 import { observerFromJSON, type Observer } from '../observers/index.ts';
 import { codeRange } from '../tensor/dtype.ts';
 import { tensor } from '../tensor/tensor.ts';
+import { elementValues } from '../tensor/values.ts';
 import type { QuantizedWeightData } from './constants.ts';
 import type { ActivationGrid } from './emit.ts';
 import { codeDType, makeObserver } from './observer-spec.ts';
@@ -36,7 +37,8 @@ function observerOf(name: string, { spec, state, range }: PlannedActivation): Ob
 
 /** The grid of a constant that was quantized per tensor. */
 export function gridOfTable({ scaleData, zeroPoints, dtype }: QuantizedWeightData): ActivationGrid {
-  return { scale: scaleData[0], zeroPoint: Number(zeroPoints?.data[0] ?? 0), dtype };
+  const [zeroPoint = 0] = zeroPoints === undefined ? [] : Array.from(elementValues(zeroPoints), Number);
+  return { scale: scaleData[0], zeroPoint, dtype };
 }
 
 /**

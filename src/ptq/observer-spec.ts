@@ -2,6 +2,7 @@
 import { UnsupportedError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { factoryFromJSON, type FactoryJSON, type Observer } from '../observers/index.ts';
+import { MarkerObserver } from '../observers/marker-observer.ts';
 import { dtypeInfo, type DType } from '../tensor/dtype.ts';
 import type { CodeDType } from './emit.ts';
 import type { ObserverSpec, PlannedNode } from './plan.ts';
@@ -24,6 +25,8 @@ const FORMS: Partial<Record<DType, CodeForm>> = {
   uint4: { dtype: 'uint4', opset: 21 },
   int4: { dtype: 'int4', opset: 21 },
 };
+
+const EIGHT_BIT: readonly string[] = ['quint8', 'uint8', 'qint8', 'int8'];
 
 /** DequantizeLinear has an axis since this opset. */
 const PER_CHANNEL_OPSET = 13;
@@ -66,12 +69,33 @@ export function codeDType(spec: ObserverSpec): CodeDType {
 
 function formOf(observer: Observer): CodeForm {
   const form = FORMS[observer.dtype];
-  if (form !== undefined) return form;
-  throw new UnsupportedError(
-    `${observer.type}: expected a dtype that ONNX can store codes in, got ${observer.dtype}`,
+  if (form === undefined) throw dtypeError(observer, Object.keys(FORMS));
+  if (observer instanceof MarkerObserver || observer.qscheme === 'per_channel_affine_float_qparams') {
+    const got = observer instanceof MarkerObserver ? 'one without a range' : observer.qscheme;
+    throw new UnsupportedError(
+      `${observer.type}: expected an observer that gives integer zero points, got ${got}`,
+      {
+        code: 'UNSUPPORTED_FEATURE',
+        hint: 'Use MinMaxObserver or another observer of ranges; quantizeDynamic finds those of activations at run time.',
+        details: { observer: observer.type },
+      },
+    );
+  }
+  return form;
+}
+
+/** @throws UnsupportedError unless MatMulInteger takes codes of the observer's dtype, which are 8-bit ones */
+export function checkDynamicWeight(spec: ObserverSpec): void {
+  const observer = factoryFromJSON(spec)();
+  if (dtypeInfo(formOf(observer).dtype).bits !== 8) throw dtypeError(observer, EIGHT_BIT);
+}
+
+function dtypeError(observer: Observer, known: readonly string[]): UnsupportedError {
+  return new UnsupportedError(
+    `${observer.type}: expected a dtype whose codes ONNX can hold here, got ${observer.dtype}`,
     {
       code: 'UNSUPPORTED_DTYPE',
-      hint: `Use one of ${Object.keys(FORMS).join(', ')}.`,
+      hint: `Use one of ${known.join(', ')}.`,
       details: { dtype: observer.dtype },
     },
   );

@@ -86,8 +86,9 @@ export function planFromJSON(json: unknown): Plan {
     typeof plan === 'object' &&
     plan?.version === 1 &&
     Array.isArray(plan.nodes) &&
-    typeof plan.activations === 'object' &&
-    typeof plan.shared === 'object';
+    Array.isArray(plan.skipped) &&
+    isRecord(plan.activations) &&
+    isRecord(plan.shared);
   if (!isPlan) {
     throw new QuantError('planFromJSON: expected a plan of version 1, got something else', {
       code: 'STATE_INVALID',
@@ -95,4 +96,8 @@ export function planFromJSON(json: unknown): Plan {
     });
   }
   return plan as Plan;
+}
+
+function isRecord(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
 }

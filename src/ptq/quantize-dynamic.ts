@@ -30,7 +30,7 @@ import type { Converted, ConvertOptions } from './convert.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import { Emitter } from './emit.ts';
 import type { NamedPart, NameStyle } from './names.ts';
-import { observerSpec } from './observer-spec.ts';
+import { checkDynamicWeight, observerSpec } from './observer-spec.ts';
 import type { ObserverSpec } from './plan.ts';
 import type { QuantizedNode, QuantizedWeight } from './report.ts';
 import { VERSION } from './version.ts';
@@ -51,7 +51,8 @@ export interface QuantizeDynamicOptions {
 /**
  * Quantizes every MatMul and Gemm whose weight is a constant. The model is not changed.
  *
- * @throws UnsupportedError below opset 11; GraphError if the model is quantized already, or has no node that can be
+ * @throws UnsupportedError below opset 11, or for weights that are not of 8 bits; GraphError if the model is quantized
+ *   already, or has no node that can be
  */
 export async function quantizeDynamic(
   model: Model,
@@ -127,6 +128,7 @@ class DynamicJob {
     if (node.is('Constant')) return;
     const reason = obstacle(node);
     if (reason === undefined && spec !== undefined) {
+      checkDynamicWeight(spec);
       this.quantized.push({ node: node.label, opType: node.opType });
       await this.#replace(node, spec);
     } else {
