@@ -17,6 +17,15 @@ export type Batch = Readonly<Record<string, TensorLike>>;
 /** Batches, made when they are asked for, so that a data set need not fit into memory. */
 export type Batches = AsyncIterable<Batch> | Iterable<Batch>;
 
+/** How to stop and follow a calibration, and how to keep what it has so far. */
+export interface CalibrateOptions extends JobOptions {
+  /**
+   * Called after each batch that the observers have seen, and awaited; `batches` counts those of this call. `soFar()` makes
+   * the plan as `calibrate` would give it now: a job that may be killed keeps it and goes on from it later.
+   */
+  readonly checkpoint?: (soFar: () => Plan, batches: number) => Promise<void> | void;
+}
+
 /**
  * A plan whose activations hold what their observers saw. A plan that already holds something goes on from there, so
  * a data set can be shown in parts.
@@ -28,15 +37,16 @@ export async function calibrate(
   plan: Plan,
   runner: ModelRunner,
   batches: Batches,
-  options: JobOptions = {},
+  options: CalibrateOptions = {},
 ): Promise<Plan> {
-  const { signal, onProgress } = options;
+  const { signal, onProgress, checkpoint } = options;
   const observers = openObservers(plan);
   const names = [...observers.keys()];
   const inputs = new Set(runner.inputs.map((input) => input.name));
   const fetch = names.filter((name) => !inputs.has(name));
   let samples = plan.samples;
   let seen = 0;
+  const soFar = (): Plan => ({ ...plan, activations: closeObservers(plan, observers), samples });
   for await (const { feeds, results } of overlapped(batches, (batch) =>
     runner.run(batch, { fetch, signal }),
   )) {
@@ -45,6 +55,7 @@ export async function calibrate(
     samples += sampleCount(feeds);
     seen++;
     onProgress?.({ stage: 'calibrate', done: seen, unit: 'batches', samples });
+    await checkpoint?.(soFar, seen);
   }
   signal?.throwIfAborted();
   if (seen === 0) {
@@ -53,7 +64,7 @@ export async function calibrate(
       hint: 'Give a data set with at least one sample.',
     });
   }
-  return { ...plan, activations: closeObservers(plan, observers), samples };
+  return soFar();
 }
 
 interface BatchResult {

@@ -1,18 +1,12 @@
 /** clean → raiseOpset (where the form needs it) → prepare → equalizeLayers → calibrate → convert, in one call. */
 import type { Model } from '../graph/model.ts';
-import { equalizeLayers } from '../algorithms/cross-layer-equalization.ts';
-import { factoryFromJSON } from '../observers/index.ts';
-import { clean } from '../passes/clean.ts';
-import { raiseOpset } from '../passes/raise-opset.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import { createRunner } from '../runners/index.ts';
 import type { ModelRunner } from '../runners/types.ts';
 import { calibrate, type Batches } from './calibrate.ts';
 import { convert, type Converted, type ConvertOptions } from './convert.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
-import { isPerChannel } from './observer-spec.ts';
-import type { PlannedNode } from './plan.ts';
-import { opsetToPrepare, prepare } from './prepare.ts';
+import { readyStatic } from './ready-static.ts';
 
 /** Data and configuration of {@link quantizeStatic}. */
 export interface QuantizeStaticOptions {
@@ -31,10 +25,6 @@ export interface QuantizeStaticOptions {
    * runner is given.
    */
   readonly equalize?: boolean;
-}
-
-function hasWeightByChannel({ weight }: PlannedNode): boolean {
-  return isPerChannel(factoryFromJSON(weight)());
 }
 
 /**
@@ -56,23 +46,17 @@ export async function quantizeStatic(
   }: QuantizeStaticOptions,
   options: ConvertOptions = {},
 ): Promise<Converted> {
-  const cleaned = (await clean(model)).model;
-  const ready = (await raiseOpset(cleaned, opsetToPrepare(cleaned, qconfigMapping))).model;
-  const plan = prepare(ready, qconfigMapping);
   // A runner that is given computes the values of the model as it was: they must keep their loudness then.
-  const { model: balanced, modified: equalized } =
-    equalize && typeof runner === 'function'
-      ? await equalizeLayers(ready, { perChannel: plan.nodes.every(hasWeightByChannel) })
-      : { model: ready, modified: false };
-  const own = typeof runner === 'function' ? await runner(balanced) : runner;
+  const wanted = { qconfigMapping, equalize: equalize && typeof runner === 'function' };
+  const { model: ready, plan, equalized, raisedOpset } = await readyStatic(model, wanted);
+  const own = typeof runner === 'function' ? await runner(ready) : runner;
   try {
-    const { model: converted, report } = await convert(
-      balanced,
-      await calibrate(plan, own, batches, options),
-      options,
-    );
-    const raised = ready.opset === model.opset ? {} : { raisedOpset: { from: model.opset, to: ready.opset } };
-    return { model: converted, report: { ...report, ...(equalized && { equalized }), ...raised } };
+    const calibrated = await calibrate(plan, own, batches, options);
+    const { model: converted, report } = await convert(ready, calibrated, options);
+    return {
+      model: converted,
+      report: { ...report, ...(equalized && { equalized }), ...(raisedOpset && { raisedOpset }) },
+    };
   } finally {
     if (typeof runner === 'function') await own.dispose();
   }
