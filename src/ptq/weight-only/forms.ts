@@ -23,6 +23,7 @@ import {
   gatherLayout,
   matMulNBitsLayout,
   packedData,
+  type ElementSpec,
   type WeightData,
   type WeightLayout,
 } from './layouts.ts';
@@ -135,11 +136,10 @@ const dequantizedProduct: Form = {
   dtype: integerType,
   blockSize: fittingBlock,
   key: (target, settings) => `${blockKey('dq', settings)} ${wantedOrder(target)}`,
-  layout: (target, spec) =>
-    dequantizeLinearLayout(target.matrix, spec, wantedOrder(target), target.matrix.source.shape.slice(0, -2)),
+  layout: (target, spec) => dequantizeLinearLayout(target.matrix, elementSpec(target, spec)),
   async compute(target, spec) {
     const weight = await quantizeBlocks(target.matrix, spec);
-    return dequantizeLinearData(weight, target.matrix, spec, wantedOrder(target));
+    return dequantizeLinearData(weight, target.matrix, elementSpec(target, spec));
   },
   rewrite(rewriter, target, { codes, scales, zeroPoints }, { blockSize }) {
     const rank = target.matrix.source.shape.length;
@@ -212,6 +212,10 @@ function product(rewriter: Rewriter, node: Node, init: Omit<FormNode, 'part' | '
  */
 function wantedOrder({ kind }: Target): WeightMatrix['order'] {
   return kind === 'embedding' ? 'rows' : 'columns';
+}
+
+function elementSpec(target: Target, spec: BlockSpec): ElementSpec {
+  return { ...spec, order: wantedOrder(target), leading: target.matrix.source.shape.slice(0, -2) };
 }
 
 /** A block at least twice as long as its row would hold nothing but padding in its second half. */

@@ -5,6 +5,7 @@
 import type { OnnxDType } from '../../graph/element-type.ts';
 import { packBits } from '../../tensor/pack.ts';
 import { blobBytes, blocksOf, zeroPointBytes, type BlockSpec, type BlockWeight } from './block-weight.ts';
+import { asBits, transpose } from './transpose.ts';
 import type { WeightMatrix } from './weight-matrix.ts';
 
 type Extent = Pick<WeightMatrix, 'rows' | 'cols'>;
@@ -58,7 +59,7 @@ function packedLayout(
   };
 }
 
-/** The data of either: short last blocks lose their padding where `codes` has no place for it. */
+/** The data of either; `trim`: short last blocks lose their padding, as Gather's rows have it. */
 export function packedData(
   weight: BlockWeight,
   { rows, cols }: Extent,
@@ -98,15 +99,20 @@ function packedZeroPoints(
   return packed;
 }
 
+/** Codes one by one in the order of a tensor, not in blocks. */
+export interface ElementSpec extends BlockSpec {
+  readonly order: WeightMatrix['order'];
+  /** Axes of size 1 before the matrix. */
+  readonly leading: readonly number[];
+}
+
 /**
  * Inputs of DequantizeLinear with block_size: codes in the weight's own shape, by rows [N, K] or by columns [K, N], of
  * dtype int4 or int8 where symmetric (the middle code is 0), else uint4 or uint8 with zero points.
  */
 export function dequantizeLinearLayout(
   { rows, cols }: Extent,
-  { bits, blockSize, symmetric }: BlockSpec,
-  order: WeightMatrix['order'],
-  leading: readonly number[],
+  { bits, blockSize, symmetric, order, leading }: ElementSpec,
 ): WeightLayout {
   const blocks = blocksOf(cols, blockSize);
   const byRows = order === 'rows';
@@ -122,14 +128,18 @@ export function dequantizeLinearLayout(
 export function dequantizeLinearData(
   weight: BlockWeight,
   { rows, cols }: Extent,
-  { bits, blockSize, symmetric }: BlockSpec,
-  order: WeightMatrix['order'],
+  { bits, blockSize, symmetric, order }: ElementSpec,
 ): WeightData {
   const blocks = blocksOf(cols, blockSize);
-  const arrange = <T extends Uint8Array | Float32Array>(data: T, width: number): T =>
-    order === 'rows' ? data : transpose(data, rows, width);
+  const arrange = (data: Uint8Array, width: number): Uint8Array => {
+    if (order === 'rows') return data;
+    const turned = new Uint8Array(data.length);
+    transpose(data, rows, width, turned, width);
+    return turned;
+  };
   const codes = arrange(unpackRows(weight.codes, rows, cols, { bits, padded: blocks * blockSize }), cols);
-  const scales = arrange(weight.scales, blocks);
+  const scales = order === 'rows' ? weight.scales : new Float32Array(weight.scales.length);
+  if (order === 'columns') transpose(asBits(weight.scales), rows, blocks, asBits(scales), blocks);
   if (symmetric) return { codes: signed(codes, bits), scales };
   const zeroPoints = arrange(weight.zeroPoints, blocks);
   return bits === 4
@@ -157,18 +167,11 @@ function unpackRows(
   for (let row = 0; row < rows; row++) {
     const from = (row * padded) / 2;
     const to = row * cols;
-    for (let col = 0; col < cols; col++) out[to + col] = (codes[from + (col >> 1)] >> ((col & 1) * 4)) & 15;
+    for (let col = 0; col < cols; col += 2) {
+      const byte = codes[from + col / 2];
+      out[to + col] = byte & 15;
+      if (col + 1 < cols) out[to + col + 1] = byte >> 4;
+    }
   }
   return out;
-}
-
-/** [rows, cols] → [cols, rows]. */
-function transpose<T extends Uint8Array | Float32Array>(from: T, rows: number, cols: number): T {
-  // The constructor of a typed array makes its own kind.
-  const to = new (from.constructor as new (length: number) => T)(from.length);
-  for (let c0 = 0; c0 < cols; c0 += 64) {
-    const end = Math.min(cols, c0 + 64);
-    for (let r = 0; r < rows; r++) for (let c = c0; c < end; c++) to[c * rows + r] = from[r * cols + c];
-  }
-  return to;
 }
