@@ -153,6 +153,14 @@ describe('selectNodes', () => {
     expect([...grids.keys()].map((value) => value.name)).toEqual(['row']);
   });
 
+  it('a Relu behind a Softmax is not fused: the grid of [0, 1] is the one that its kernel is made for', () => {
+    const model = buildModel((b) => {
+      const soft = b.op('Softmax', [gemm(b, b.input('x', 'float32', ['N', 2]), 'y')], {}, 'soft');
+      b.output(gemm(b, b.op('Relu', [soft], {}, 'active'), 'z'));
+    });
+    expect(summary(model)).toMatchObject({ fused: [], grids: { soft: 'soft', active: 'active' } });
+  });
+
   describe('advice', () => {
     const scores = (b: GraphBuilder): Value => gemm(b, b.input('x', 'float32', ['N', 2]), 'scores');
     const masked = (bring: (b: GraphBuilder, y: Value) => Value): Model =>

@@ -186,6 +186,8 @@ class SelectionState {
       const before = this.#nodes.get(producer);
       // Behind a clamp that is fused itself there is no output grid of an op to saturate.
       if (before === undefined || before.plan.output === 'shared' || before.policy.kind === 'clamp') continue;
+      // A grid that is said by the op is the only one that its kernel is made for.
+      if (before.plan.range !== undefined) continue;
       fused.set(node, producer);
       this.#gridded.delete(input);
     }
