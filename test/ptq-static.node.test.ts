@@ -455,6 +455,22 @@ describe('bad input', () => {
     expect(prepare(old, staticQConfigMapping({ perChannel: false })).nodes).toHaveLength(2);
   });
 
+  it('a model without nodes, and one whose nodes calibration spoke against, have nothing to quantize', async () => {
+    const empty = buildModel((b) => b.output(b.input('x', 'float32', [2]), 'y'));
+    empty.graph.setOutputs(empty.graph.inputs);
+    for (const node of [...empty.graph.nodes]) empty.graph.removeNode(node);
+    expect(() => prepare(empty)).toThrow(/expected a node that can be quantized, got none$/);
+    const scores = buildModel((b) => {
+      const product = b.op('MatMul', [b.input('q', 'float32', [2, 1]), b.input('k', 'float32', [1, 2])]);
+      b.output(b.op('Softmax', [product]), 'y');
+    });
+    expect(prepare(scores).nodes).not.toEqual([]);
+    const batches = [{ q: tensor([[1], [1e5]]), k: tensor([[1, -1e5]]) }];
+    await expect(quantizeStatic(scores, { batches })).rejects.toMatchObject({
+      code: 'GRAPH_NOT_QUANTIZABLE',
+    });
+  });
+
   it('observers without a range, and float zero points, are refused before anything runs', async () => {
     const model = await zooModel('digits_mlp');
     const { activation, weight } = onnxQConfig();

@@ -35,9 +35,13 @@ export function checkSomethingQuantized(count: number, skipped: readonly Skipped
   }
   const reasons = [...counts].sort((a, b) => b[1] - a[1]).slice(0, SHOWN_REASONS);
   const list = reasons.map(([line, nodes]) => `${line} (${nodes})`).join('; ');
-  throw new GraphError(`quantize: expected a node that can be quantized, got none. ${list}`, {
+  const why = list === '' ? '' : `. ${list}`;
+  throw new GraphError(`quantize: expected a node that can be quantized, got none${why}`, {
     code: 'GRAPH_NOT_QUANTIZABLE',
-    hint: 'Look at the reasons; another mode (static, dynamic) or a float32 export may help.',
+    hint:
+      list === ''
+        ? 'The model has no nodes that compute.'
+        : 'Look at the reasons; another mode (static, dynamic) or a float32 export may help.',
     details: { skipped },
   });
 }

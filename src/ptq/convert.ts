@@ -9,6 +9,7 @@ import type { Value } from '../graph/value.ts';
 import { getBackend } from '../kernels/backend.ts';
 import { outputOf, present } from '../passes/access.ts';
 import { removeUnusedInPlace } from '../passes/remove-unused.ts';
+import { checkSomethingQuantized } from './check-model.ts';
 import {
   loadFloat32,
   quantizeBias,
@@ -43,11 +44,13 @@ export interface ConvertOptions extends JobOptions {
 /**
  * Quantizes `model`, the one the plan was prepared from, with what calibration put into the plan.
  *
- * @throws CalibrationError CALIBRATION_EMPTY if the plan holds no ranges; GraphError if it belongs to another model
+ * @throws CalibrationError CALIBRATION_EMPTY if the plan holds no ranges; GraphError if it belongs to another model, or
+ *   if calibration spoke against all of its nodes
  */
 export async function convert(model: Model, plan: Plan, options: ConvertOptions = {}): Promise<Converted> {
   const copy = model.clone();
   const planned = selectPlanned(copy, plan);
+  checkSomethingQuantized(planned.quantized.length, [...plan.skipped, ...planned.skipped]);
   const converter = new Converter(copy.graph, options.names ?? 'short', planned.selection, plan);
   await converter.constants(options);
   await converter.absorbClamps();
