@@ -61,7 +61,8 @@ function nextStep({ input, output, options, choice }: QuantizeJob, { verificatio
 
 function isPoor({ outputs }: Verification): boolean {
   return outputs.some(
-    ({ sqnr, agreement }: OutputError) => (sqnr ?? Infinity) < LOW_SQNR || (agreement ?? 1) < LOW_AGREEMENT,
+    // A NaN is not below anything, and as poor as it gets.
+    ({ sqnr = Infinity, agreement = 1 }: OutputError) => !(sqnr >= LOW_SQNR && agreement >= LOW_AGREEMENT),
   );
 }
 
