@@ -261,11 +261,17 @@ describe('the output', () => {
     expect((await failing(cwd, [...QUANTIZE, '--force'])).code).toBe(1);
   });
 
-  it('is in a folder that is not there: refused', async () => {
+  it('is in a folder that is not there, or is none: refused before anything is read or run', async () => {
     const cwd = await goodFolder();
-    const { code, stderr } = await failing(cwd, [...QUANTIZE, '-o', 'no/where.onnx']);
-    expect(code).toBe(1);
-    expect(error(stderr)).toMatch(/where\.onnx: expected a folder to write to/);
+    rmSync(join(cwd, 'data.npz'));
+    for (const [path, got] of [
+      ['no/where.onnx', 'nothing there'],
+      ['model.onnx/where.onnx', 'a file'],
+    ]) {
+      const { code, stderr } = await failing(cwd, [...QUANTIZE, '-o', path]);
+      expect(code).toBe(1);
+      expect(error(stderr)).toBe(`${path}: expected a folder to write to, got ${got}`);
+    }
   });
 
   it('passes the largest size of a file: refused, nothing left', async () => {
@@ -292,7 +298,7 @@ describe('the output', () => {
 });
 
 describe('the user', () => {
-  it.each(['SIGINT', 'SIGTERM'] as const)(
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
     'interrupts calibration with %s: exit 130, one line, nothing left',
     async (signal) => {
       const cwd = temporaryFolder();
@@ -325,5 +331,13 @@ describe('the user', () => {
     const { code, stdout } = await zeropoint(['inspect', 'model.onnx', '--json'], { cwd });
     expect(code).toBe(1);
     expect(JSON.parse(stdout).error).toMatchObject({ code: 'FORMAT_NOT_A_FILE' });
+  });
+
+  it('asks for --json and gets an option wrong: a document too', async () => {
+    const cwd = temporaryFolder();
+    const { code, stdout, stderr } = await zeropoint(['inspect', 'm.onnx', '--json', '--wrong'], { cwd });
+    expect(code).toBe(2);
+    expect(JSON.parse(stdout).error).toEqual({ code: 'USAGE', message: "unknown option '--wrong'" });
+    expect(stderr).toMatch(/^error: unknown option '--wrong'/);
   });
 });

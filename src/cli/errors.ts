@@ -13,7 +13,7 @@ export class UsageError extends Error {
   }
 }
 
-/** Ctrl-C or SIGTERM. */
+/** Ctrl-C, SIGTERM or SIGHUP. */
 export class Interrupted extends Error {
   constructor() {
     super('interrupted; nothing was written');

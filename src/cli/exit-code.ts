@@ -5,6 +5,6 @@ export const ExitCode = {
   usage: 2,
   /** A quality gate that the user set was not met. */
   gate: 3,
-  /** Ended by Ctrl-C or SIGTERM: 128 + SIGINT, as shells count. */
+  /** Ended by Ctrl-C, SIGTERM or SIGHUP: 128 + SIGINT, as shells count. */
   interrupted: 130,
 } as const;

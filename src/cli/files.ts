@@ -43,6 +43,22 @@ export async function checkFree(path: string, force: boolean): Promise<void> {
   );
 }
 
+/** Throws QuantError: as {@link checkFree}, or OUTPUT_FAILED if `path` lies in no folder. */
+export async function checkOutput(path: string, force: boolean): Promise<void> {
+  await checkFree(path, force);
+  const info = await stat(dirname(path)).catch(() => undefined);
+  if (!info?.isDirectory()) throw noFolder(path, info === undefined ? 'nothing there' : 'a file');
+}
+
+function noFolder(path: string, got: string, cause?: unknown): QuantError {
+  return new QuantError(`${path}: expected a folder to write to, got ${got}`, {
+    code: 'OUTPUT_FAILED',
+    hint: 'Check that the folder exists and can be written to.',
+    details: { file: path },
+    cause,
+  });
+}
+
 /** Files that are written and looked at under their final names, but in a hidden folder beside their final place. */
 export interface StagedOutput {
   /** Where to write. */
@@ -81,12 +97,7 @@ async function stagingFolder(path: string): Promise<string> {
   try {
     return await mkdtemp(join(dirname(path), `.${basename(path)}.`));
   } catch (cause) {
-    throw new QuantError(`${path}: expected a folder to write to, got ${String(cause)}`, {
-      code: 'OUTPUT_FAILED',
-      hint: 'Check that the folder exists and can be written to.',
-      details: { file: path },
-      cause,
-    });
+    throw noFolder(path, String(cause), cause);
   }
 }
 

@@ -47,9 +47,10 @@ function printJson(document: unknown): void {
   process.stdout.write(`${JSON.stringify(document, undefined, 2)}\n`);
 }
 
-const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+/** SIGHUP: the terminal was closed. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** Aborts at the first Ctrl-C or SIGTERM. At the second one the process ends at once; exit handlers still tidy up. */
+/** Aborts at the first of these signals. At the second one the process ends at once; exit handlers still tidy up. */
 function interruptSignal(): { readonly signal: AbortSignal; release(): void } {
   const controller = new AbortController();
   const onSignal = (): void => {

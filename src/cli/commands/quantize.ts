@@ -15,8 +15,8 @@ import {
   type Progress,
   type QuantizationReport,
 } from 'zeropoint/onnx';
-import { QuantError, UnsupportedError, type QConfigMapping } from 'zeropoint';
-import { checkFree, defaultOutput, isFolder, stageOutput, totalSize } from '../files.ts';
+import { UnsupportedError, type QConfigMapping } from 'zeropoint';
+import { checkOutput, defaultOutput, isFolder, stageOutput, totalSize } from '../files.ts';
 import { runVerb, type Context } from '../frame.ts';
 import { chooseMode, type ModeChoice } from '../mode.ts';
 import type { ProgressFacts } from '../progress.ts';
@@ -75,7 +75,7 @@ async function openJob(input: string, options: QuantizeOptions): Promise<Quantiz
   const output = options.output ?? defaultOutput(input);
   const original = await readModel(input);
   const choice = chooseMode(original, input, options);
-  if (!options.dryRun) await checkFree(output, options.force ?? false);
+  if (!options.dryRun) await checkOutput(output, options.force ?? false);
   const { model: cleaned } = await clean(original);
   const mapping = qconfigMappingOf(cleaned, options);
   const model = choice.mode === 'static' ? await raised(cleaned, mapping) : cleaned;
@@ -110,7 +110,6 @@ async function run(job: QuantizeJob, context: Context): Promise<QuantizeResult> 
   // Before anything is written: the output may replace the input.
   const input = { file: job.input, size: await totalSize(job.input, job.original) };
   const { model, report } = await converted(job, context);
-  checkWorthIt(report);
   const staged = await stageOutput(job.output, { force: job.options.force ?? false });
   try {
     const { signal } = context;
@@ -163,17 +162,6 @@ function shown(
     return { stage, done: samples, total: data.samples, unit: 'samples' };
   }
   return { stage, done, total, unit };
-}
-
-function checkWorthIt(report: QuantizationReport): void {
-  if (report.quantized.length > 0) return;
-  const reasons = [...new Set(report.skipped.map(({ opType, reason }) => `${opType}: ${reason}`))];
-  throw new QuantError('quantize: expected a node that can be quantized, got none', {
-    code: 'GRAPH_NOT_QUANTIZABLE',
-    hint:
-      reasons.length === 0 ? 'The model has no nodes that compute.' : `Left in float: ${reasons.join('; ')}.`,
-    details: { skipped: report.skipped },
-  });
 }
 
 function verified(job: QuantizeJob, path: string, { signal, progress }: Context): Promise<Verification> {
