@@ -458,7 +458,7 @@ describe('bad input', () => {
   it('a model without nodes, and one whose nodes calibration spoke against, have nothing to quantize', async () => {
     const empty = buildModel((b) => b.output(b.input('x', 'float32', [2]), 'y'));
     empty.graph.setOutputs(empty.graph.inputs);
-    for (const node of [...empty.graph.nodes]) empty.graph.removeNode(node);
+    for (const node of empty.graph.nodes.toArray()) empty.graph.removeNode(node);
     expect(() => prepare(empty)).toThrow(/expected a node that can be quantized, got none$/);
     const scores = buildModel((b) => {
       const product = b.op('MatMul', [b.input('q', 'float32', [2, 1]), b.input('k', 'float32', [1, 2])]);
