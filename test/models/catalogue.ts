@@ -1,5 +1,4 @@
 /** Trained models that come in npm packages, and inputs for each. */
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { tensor, type Tensor } from 'zeropoint';
 import { features, picture, sound, type PictureOptions } from './inputs.ts';
@@ -73,8 +72,3 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
     c: state(2, 1, 64),
   })),
 ];
-
-/** False before the packages are installed. */
-export function isInstalled(): boolean {
-  return CATALOGUE.every(({ path }) => existsSync(path));
-}
