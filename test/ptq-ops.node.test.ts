@@ -290,6 +290,23 @@ describe('attention masks', () => {
     },
   );
 
+  it('what shared the grid of a Softmax that stays in float gets the same grid by itself', async () => {
+    const model = buildModel((b) => {
+      const x = b.input('x', 'float32', SHAPE);
+      const scores = b.op('MatMul', [x, b.op('Transpose', [x], { perm: [0, 2, 1] })]);
+      const weights = b.op('Softmax', [given(b, scores)], {}, 'weights');
+      const turned = b.op('Transpose', [weights], { perm: [0, 2, 1] }, 'turned');
+      b.output(b.op('MatMul', [turned, x]), 'y', 'float32');
+    });
+    expect(prepare(model).shared).toMatchObject({ turned: 'weights' });
+    const feed = { x, bias: tensor([0, 0, 0, -65504, -65504], [1, 5]) };
+    const { model: quantized, report } = await quantizeStatic(model, { batches: [feed] });
+    expect(report.quantized.map(({ opType }) => opType)).toEqual(['MatMul', 'MatMul']);
+    const grid = { name: 'turned', scale: Math.fround(1 / 255), zeroPoint: 0 };
+    expect(report.activations).toContainEqual(expect.objectContaining(grid));
+    expect(await worstSqnr(model, quantized, feed)).toBeGreaterThan(LEAST_SQNR);
+  });
+
   it('a mapping that names them has them quantized all the same, whatever it costs', async () => {
     for (const [model, feed] of Object.values(FORMS).slice(0, 3)) {
       const qconfig = onnxQConfig();
