@@ -28,15 +28,47 @@ const BEFORE_SOFTMAX = new Set(
 );
 
 /** True if an element of the constants that the value is made of is as low as a mask's. */
-export function holdsMask(value: Value | undefined, depth: number = MAX_DEPTH): boolean {
-  if (value === undefined || depth === 0) return false;
-  const held = value.constant;
-  if (held !== undefined) return isLow(held.tensor?.data);
-  const { producer } = value;
-  if (producer === undefined || producer.domain !== '' || !MAKES_MASKS.has(producer.opType)) return false;
-  const filled = producer.attributes.get('value');
-  if (filled?.kind === 'tensor' && isLow(filled.value.tensor?.data)) return true;
-  return producer.inputs.some((input) => holdsMask(input, depth - 1));
+export function holdsMask(value: Value | undefined): boolean {
+  return reaches(value, (at) => {
+    const held = at.constant;
+    if (held !== undefined) return isLow(held.tensor?.data) || NONE;
+    const { producer } = at;
+    if (producer === undefined || producer.domain !== '' || !MAKES_MASKS.has(producer.opType)) return NONE;
+    const filled = producer.attributes.get('value');
+    return (filled?.kind === 'tensor' && isLow(filled.value.tensor?.data)) || producer.inputs;
+  });
+}
+
+/** True if the value is what a Softmax takes, or becomes it by sums and reshapes. */
+export function feedsSoftmax(value: Value | undefined): boolean {
+  return reaches(value, (at) => {
+    const readers = [...at.consumers].filter((node) => node.domain === '');
+    if (readers.some(({ opType }) => opType === 'Softmax' || opType === 'LogSoftmax')) return true;
+    return readers.filter(({ opType }) => BEFORE_SOFTMAX.has(opType)).map((node) => node.outputs[0]);
+  });
+}
+
+const NONE: readonly Value[] = [];
+
+/** Breadth first, each value once, MAX_DEPTH steps: `look` says true where the search ends, else where it goes on. */
+function reaches(
+  start: Value | undefined,
+  look: (value: Value) => true | readonly (Value | undefined)[],
+): boolean {
+  const seen = new Set<Value>();
+  let front = [start];
+  for (let depth = 0; depth < MAX_DEPTH && front.length > 0; depth++) {
+    const next: (Value | undefined)[] = [];
+    for (const value of front) {
+      if (value === undefined || seen.has(value)) continue;
+      seen.add(value);
+      const found = look(value);
+      if (found === true) return true;
+      next.push(...found);
+    }
+    front = next;
+  }
+  return false;
 }
 
 /** Integers count too: they are cast before they are added. 64-bit ones are bounds of Slice, not masks. */
@@ -46,16 +78,4 @@ function isLow(data: ArrayLike<number | bigint> | undefined): boolean {
     if (typeof x === 'number' && x <= MASK_LIMIT) return true;
   }
   return false;
-}
-
-/** True if the value is what a Softmax takes, or becomes it by sums and reshapes. */
-export function feedsSoftmax(value: Value | undefined, depth: number = MAX_DEPTH): boolean {
-  if (value === undefined || depth === 0) return false;
-  return [...value.consumers].some(
-    (node) =>
-      node.domain === '' &&
-      (node.opType === 'Softmax' ||
-        node.opType === 'LogSoftmax' ||
-        (BEFORE_SOFTMAX.has(node.opType) && feedsSoftmax(node.outputs[0], depth - 1))),
-  );
 }

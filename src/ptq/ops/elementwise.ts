@@ -26,7 +26,7 @@ export const wherePolicy: OpPolicy = {
 };
 
 function maskAdvice(node: Node): string | undefined {
-  const isMasked = node.inputs.some((input) => holdsMask(input)) && feedsSoftmax(node.outputs[0]);
+  const isMasked = feedsSoftmax(node.outputs[0]) && node.inputs.some(holdsMask);
   return isMasked ? MASK_ADVICE : undefined;
 }
 
