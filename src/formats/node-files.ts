@@ -58,13 +58,13 @@ class FileSource implements Source {
     this.#mtime = mtime;
   }
 
-  async read(offset: number, length: number): Promise<Uint8Array> {
+  async read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
     const handle = await open(this.#path, 'r').catch((cause: unknown) => {
       throw notAFile(this.name, `${this.#path}: expected a readable file, got ${reason(cause)}`, cause);
     });
     try {
       await this.#checkUnchanged(handle);
-      return await readAt(handle, offset, length);
+      return await readAt(handle, offset, into ?? new Uint8Array(length));
     } finally {
       await handle.close();
     }
@@ -84,8 +84,9 @@ class FileSource implements Source {
   }
 }
 
-async function readAt(handle: FileHandle, offset: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
+/** Fills `bytes`; a shorter view of it where the file ends before. */
+async function readAt(handle: FileHandle, offset: number, bytes: Uint8Array): Promise<Uint8Array> {
+  const { length } = bytes;
   for (let done = 0; done < length;) {
     const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
     if (bytesRead === 0) return bytes.subarray(0, done);

@@ -9,8 +9,11 @@ export interface Source {
   readonly size: number;
   /** For messages: a file's name. */
   readonly name?: string;
-  /** `length` bytes from `offset`. The caller never asks past `size`; the bytes may be a view: do not write to them. */
-  read(offset: number, length: number): Promise<Uint8Array>;
+  /**
+   * `length` bytes from `offset`. The caller never asks past `size`; the bytes may be a view: do not write to them.
+   * `into` has that length and may be filled and given back, or be ignored.
+   */
+  read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array>;
 }
 
 /** A path or `file:` URL (Node, Deno, Bun), a Blob or File, bytes, or random access of the caller's own. */
@@ -88,8 +91,8 @@ class Windowed implements Source {
     this.name = source.name ?? 'source';
   }
 
-  async read(offset: number, length: number): Promise<Uint8Array> {
-    if (length > WINDOW) return this.#exactly(offset, length);
+  async read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
+    if (length > WINDOW) return this.#exactly(offset, length, into);
     const at = offset - this.#start;
     if (at >= 0 && at + length <= this.#bytes.length) return this.#bytes.subarray(at, at + length);
     const isNext = at >= 0 && at <= this.#bytes.length;
@@ -100,8 +103,8 @@ class Windowed implements Source {
     return bytes.subarray(0, length);
   }
 
-  async #exactly(offset: number, length: number): Promise<Uint8Array> {
-    const bytes = await this.#source.read(offset, length);
+  async #exactly(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
+    const bytes = await this.#source.read(offset, length, into);
     if (bytes.length === length) return bytes;
     throw new FormatError(`${this.name}: expected ${length} bytes at offset ${offset}, got ${bytes.length}`, {
       code: 'FORMAT_TRUNCATED',

@@ -177,11 +177,11 @@ export class FileTensor implements TensorSource {
     );
   }
 
-  async read(offset: number, length: number): Promise<Uint8Array> {
+  async read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
     const payload = this.#payload;
     switch (payload.kind) {
       case 'raw':
-        return payload.span.source.read(payload.span.offset + offset, length);
+        return payload.span.source.read(payload.span.offset + offset, length, into);
       case 'field':
         return (await this.#decoded(payload.field, payload.spans)).subarray(offset, offset + length);
       case 'opaque':

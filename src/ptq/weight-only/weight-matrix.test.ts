@@ -82,6 +82,42 @@ describe('readTiles', () => {
     }
   });
 
+  it('two matrices at once, from sources that fill the memory they are lent, after one that was left early', async () => {
+    const lending = (order: WeightMatrix['order'], scale: number): WeightMatrix => {
+      const bytes = bytesOf((order === 'rows' ? byRows : byColumns).map((value) => value * scale));
+      const source: TensorSource = {
+        ...pieces(byRows, []),
+        async read(offset, length, into = new Uint8Array(length)) {
+          // Slower than the consumer, so that a read is under way when the next tile is wanted.
+          await new Promise((resolve) => setTimeout(resolve, 2));
+          into.set(bytes.subarray(offset, offset + length));
+          return into;
+        },
+      };
+      return { name: 'w', source, rows: ROWS, cols: COLS, order };
+    };
+    for await (const tile of readTiles(lending('rows', -3))) {
+      expect(tile.data[1]).toBe(-3);
+      break;
+    }
+    const [a, b] = await Promise.all([
+      assembled(lending('rows', -1), {}),
+      assembled(lending('columns', 2), { colStep: 32 }),
+    ]);
+    expect(
+      isEqual(
+        a,
+        byRows.map((value) => -value),
+      ),
+    ).toBe(true);
+    expect(
+      isEqual(
+        b,
+        byRows.map((value) => value * 2),
+      ),
+    ).toBe(true);
+  });
+
   it('reads elements that lie in float_data', async () => {
     const values = Float32Array.from({ length: 12 }, (_, i) => i / 3);
     const model = buildModel((b) =>

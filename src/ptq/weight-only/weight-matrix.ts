@@ -6,6 +6,7 @@ import { GraphError } from '../../errors.ts';
 import { FileTensor } from '../../formats/onnx/file-tensor.ts';
 import { bytesOf, type TensorSource } from '../../graph/tensor-source.ts';
 import { kernels } from '../../kernels/backend.ts';
+import { borrow, giveBack } from './scratch.ts';
 import { asBits, transpose } from './transpose.ts';
 
 export interface WeightMatrix {
@@ -59,8 +60,7 @@ async function* rowTiles(
   { rowStep = 1 }: TileOptions,
 ): AsyncGenerator<Tile> {
   const stretches = stretchesOf(rows, rowsOfTile(cols, rowStep));
-  const read = await openFloats(source);
-  for await (const [row, count, data] of readAhead(read, stretches, cols)) {
+  for await (const [row, count, data] of readAhead(await openFloats(source), stretches, cols)) {
     yield { row, rows: count, col: 0, cols, data };
   }
 }
@@ -70,18 +70,22 @@ async function* columnTiles(matrix: WeightMatrix, options: TileOptions): AsyncGe
   if (colStep === undefined) return yield* turnedRowTiles(matrix, rowStep);
   const { rows, cols, source } = matrix;
   const width = Math.max(1, Math.floor(TILE_ELEMENTS / (rows * colStep))) * colStep;
-  const buffer = new Float32Array(rows * Math.min(cols, width));
-  const read = await openFloats(source);
-  for await (const [col, count, stored] of readAhead(read, stretchesOf(cols, width), rows)) {
-    const data = buffer.subarray(0, rows * count);
-    transpose(asBits(stored), count, rows, asBits(data), rows);
-    yield { row: 0, rows, col, cols: count, data };
+  const floats = await openFloats(source);
+  const buffer = borrow(rows * Math.min(cols, width));
+  try {
+    for await (const [col, count, stored] of readAhead(floats, stretchesOf(cols, width), rows)) {
+      const data = buffer.subarray(0, rows * count);
+      transpose(asBits(stored), count, rows, asBits(data), rows);
+      yield { row: 0, rows, col, cols: count, data };
+    }
+  } finally {
+    giveBack(buffer);
   }
 }
 
 /** Whole rows of a matrix that is stored by columns: these need all of it. */
 async function* turnedRowTiles({ rows, cols, source }: WeightMatrix, rowStep: number): AsyncGenerator<Tile> {
-  const all = await (await openFloats(source))(0, rows * cols);
+  const all = await (await openFloats(source)).read(0, rows * cols);
   const height = rowsOfTile(cols, rowStep);
   const buffer = new Float32Array(Math.min(rows, height) * cols);
   for (const [row, count] of stretchesOf(rows, height)) {
@@ -91,7 +95,12 @@ async function* turnedRowTiles({ rows, cols, source }: WeightMatrix, rowStep: nu
   }
 }
 
-type ReadFloats = (from: number, count: number) => Promise<Float32Array>;
+interface Floats {
+  /** `count` elements from element `from`; may fill and give back `into`, which has at least that length. */
+  readonly read: (from: number, count: number, into?: Float32Array) => Promise<Float32Array>;
+  readonly inMemory: boolean;
+}
+
 type Stretch = readonly [first: number, count: number];
 
 function stretchesOf(total: number, step: number): Stretch[] {
@@ -101,23 +110,32 @@ function stretchesOf(total: number, step: number): Stretch[] {
 
 /** Reads stretches of lines of `width` elements, each while the one before it is worked on. */
 async function* readAhead(
-  read: ReadFloats,
+  { read, inMemory }: Floats,
   stretches: readonly Stretch[],
   width: number,
 ): AsyncGenerator<readonly [...Stretch, data: Float32Array]> {
+  const size = Math.max(0, ...stretches.slice(0, 1).map(([, count]) => count * width));
+  // Two, since one is worked on while the other is filled.
+  const buffers = inMemory ? [] : stretches.slice(0, 2).map(() => borrow(size));
   const begin = (i: number): Promise<Float32Array> | undefined => {
     if (i >= stretches.length) return undefined;
     const [first, count] = stretches[i];
-    const data = read(first * width, count * width);
+    const data = read(first * width, count * width, buffers[i % 2]);
     // If the consumer stops before it, nobody waits for this one.
     data.catch(() => undefined);
     return data;
   };
   let next = begin(0);
-  for (const [i, [first, count]] of stretches.entries()) {
-    const data = await next;
-    next = begin(i + 1);
-    if (data !== undefined) yield [first, count, data];
+  try {
+    for (const [i, [first, count]] of stretches.entries()) {
+      const data = await next;
+      next = begin(i + 1);
+      if (data !== undefined) yield [first, count, data];
+    }
+  } finally {
+    // Whoever borrows a buffer next must not find it being filled.
+    await next?.catch(() => undefined);
+    for (const buffer of buffers) giveBack(buffer);
   }
 }
 
@@ -126,14 +144,19 @@ function rowsOfTile(cols: number, rowStep: number): number {
 }
 
 /** Reads stretches of a float32 constant without loading all of it, where its bytes lie in one piece. */
-async function openFloats(source: TensorSource): Promise<ReadFloats> {
-  const inMemory = source.tensor ?? (isScattered(source) ? await source.load() : undefined);
-  if (inMemory !== undefined) {
+async function openFloats(source: TensorSource): Promise<Floats> {
+  const tensor = source.tensor ?? (isScattered(source) ? await source.load() : undefined);
+  if (tensor !== undefined) {
     // Only float32 weights come here (targets.ts).
-    const data = inMemory.data as Float32Array;
-    return (from, count) => Promise.resolve(data.subarray(from, from + count));
+    const data = tensor.data as Float32Array;
+    return { inMemory: true, read: (from, count) => Promise.resolve(data.subarray(from, from + count)) };
   }
-  return async (from, count) => floatsOf(await source.read(from * 4, count * 4));
+  return {
+    inMemory: false,
+    async read(from, count, into) {
+      return floatsOf(await source.read(from * 4, count * 4, into && bytesOf(into).subarray(0, count * 4)));
+    },
+  };
 }
 
 /** Elements in float_data: each read would decode all of them. */

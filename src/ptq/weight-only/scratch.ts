@@ -1,0 +1,20 @@
+/**
+ * Memory for tiles, used again by the next weight: fresh memory costs more to touch than a weight to quantize (the system
+ * zeroes each page, and the garbage collector runs for each tile).
+ */
+
+/** Arrays that are lent no more. A cache: losing one costs time only. */
+const free: Float32Array[] = [];
+const MOST = 3;
+/** Larger ones are rare, and are not kept. */
+const LARGEST = 4_194_304;
+
+/** At least `length` elements, of any content, for the borrower alone until {@link giveBack}. */
+export function borrow(length: number): Float32Array {
+  const index = free.findIndex((array) => array.length >= length);
+  return index < 0 ? new Float32Array(length) : free.splice(index, 1)[0];
+}
+
+export function giveBack(array: Float32Array): void {
+  if (free.length < MOST && array.length <= LARGEST) free.push(array);
+}
