@@ -192,6 +192,17 @@ describe('quantizeDynamic', () => {
     }
   });
 
+  it('counts nodes of a type for the fifth level of a QConfigMapping', async () => {
+    const model = modelOf((b, x) => {
+      const weight = (name: string): Value => b.constant(name, random([K, K]));
+      const first = b.op('Relu', [b.op('MatMul', [x, weight('w0')])]);
+      return b.op('MatMul', [first, weight('w1')]);
+    });
+    const qconfigMapping = staticQConfigMapping().setModuleNameObjectTypeOrder('', 'MatMul', 1, null);
+    const { report } = await quantizeDynamic(model, { qconfigMapping });
+    expect(report.weights.map(({ name }) => name)).toEqual(['w0']);
+  });
+
   it('does not change the model', async () => {
     const float = modelOf(FORMS.Gemm);
     await quantizeDynamic(float);

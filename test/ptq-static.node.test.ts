@@ -408,6 +408,16 @@ describe('plans', () => {
   });
 });
 
+describe('the fifth level of a QConfigMapping', () => {
+  it('counts nodes of a type, whatever lies between them', async () => {
+    const { model } = await clean(await zooModel('digits_cnn'));
+    const convs = [...model.graph.nodes].filter((node) => node.is('Conv')).map((node) => node.label);
+    const mapping = staticQConfigMapping().setModuleNameObjectTypeOrder('', 'Conv', 1, null);
+    const planned = prepare(model, mapping).nodes.filter(({ opType }) => opType === 'Conv');
+    expect(planned.map(({ node }) => node)).toEqual(convs.filter((_, i) => i !== 1));
+  });
+});
+
 describe('bad input', () => {
   it('a plan without ranges is not converted', async () => {
     const model = await zooModel('digits_mlp');

@@ -155,6 +155,13 @@ describe('QConfigMapping', () => {
     expect(mapping.resolve(query)).toBe(expected);
   });
 
+  test('a whole model at once: nodes are counted by op type, in every scope that they lie in', () => {
+    const names = ['/layer2/conv0', '/stem', '/layer2/a/conv1', '/layer2/conv2'];
+    const nodes = names.map((name) => ({ opType: 'Conv', name }));
+    const gemms = ['/fc0', '/fc1'].map((name) => ({ opType: 'Gemm', name }));
+    expect(mapping.resolveAll([...nodes, ...gemms])).toEqual([e, b, f, e, undefined, a]);
+  });
+
   test('an empty mapping quantizes nothing', () => {
     expect(new QConfigMapping().resolve({ opType: 'Conv', name: 'x' })).toBeUndefined();
   });

@@ -71,11 +71,11 @@ function namedNodes(mapping: QConfigMapping): ReadonlySet<string> {
 
 function resolveAll(model: Model, mapping: QConfigMapping): Map<Node, QConfig> {
   const qconfigs = new Map<Node, QConfig>();
-  let index = 0;
-  for (const node of model.graph.nodes) {
-    const qconfig = mapping.resolve({ opType: node.qualifiedOp, name: node.name, index: index++ });
-    if (qconfig !== undefined && qconfig !== null) qconfigs.set(node, qconfig);
-  }
+  const nodes = model.graph.nodes.toArray();
+  const resolved = mapping.resolveAll(nodes.map(({ qualifiedOp, name }) => ({ opType: qualifiedOp, name })));
+  resolved.forEach((qconfig, i) => {
+    if (qconfig !== undefined) qconfigs.set(nodes[i], qconfig);
+  });
   return qconfigs;
 }
 

@@ -67,9 +67,10 @@ export async function quantizeDynamic(
   const mapping = qconfigMapping ?? staticQConfigMapping({ perChannel });
   const job = new DynamicJob(copy.graph, options.names ?? 'short');
   const nodes = copy.graph.nodes.toArray();
+  const qconfigs = mapping.resolveAll(nodes.map(({ qualifiedOp, name }) => ({ opType: qualifiedOp, name })));
   for (const [index, node] of nodes.entries()) {
     options.signal?.throwIfAborted();
-    const qconfig = mapping.resolve({ opType: node.qualifiedOp, name: node.name, index });
+    const qconfig = qconfigs[index];
     await job.visit(node, qconfig ? observerSpec(qconfig.weight) : undefined);
     options.onProgress?.({ stage: 'convert', done: index + 1, total: nodes.length, unit: 'nodes' });
   }

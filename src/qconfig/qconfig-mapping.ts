@@ -101,9 +101,33 @@ export class QConfigMapping {
 
   /** The configuration of a node, or undefined if it is not to be quantized. */
   resolve({ opType, name, index = 0 }: QConfigQuery): QConfig | undefined {
+    return this.#resolve(opType, name, () => index);
+  }
+
+  /** The configurations of all nodes of a model, in its order: counted by op type in every scope they lie in. */
+  resolveAll(nodes: Iterable<Omit<QConfigQuery, 'index'>>): (QConfig | undefined)[] {
+    const counts = new Map<string, number>();
+    return Array.from(nodes, ({ opType, name }) => {
+      const indices = new Map<string, number>();
+      for (const scope of scopesOf(name)) {
+        const key = JSON.stringify([scope, opType]);
+        const index = counts.get(key) ?? 0;
+        counts.set(key, index + 1);
+        indices.set(scope, index);
+      }
+      return this.#resolve(opType, name, (scope) => indices.get(scope));
+    });
+  }
+
+  #resolve(
+    opType: string,
+    name: string,
+    indexIn: (scope: string) => number | undefined,
+  ): QConfig | undefined {
     const scopes = scopesOf(name);
     const order = [...this.#orders.values()]
-      .filter((entry) => entry.opType === opType && entry.index === index && scopes.includes(entry.name))
+      .filter((entry) => entry.opType === opType && scopes.includes(entry.name))
+      .filter((entry) => entry.index === indexIn(entry.name))
       .sort((a, b) => b.name.length - a.name.length)[0];
     if (order !== undefined) return order.qconfig ?? undefined;
     const scope = scopes.find((candidate) => this.#names.has(candidate));
