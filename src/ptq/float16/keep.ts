@@ -1,0 +1,115 @@
+/**
+ * Which nodes stay in float32: by operator, by name, by the values that they give or read. Each has a reason, which the
+ * report repeats.
+ */
+import type { Node } from '../../graph/node.ts';
+import type { Model } from '../../graph/model.ts';
+import type { Overflow } from './find-overflows.ts';
+
+/** Operator (`MatMul`, `com.microsoft.Attention`) → why it stays in float32. */
+export type KeptOps = Readonly<Record<string, string>>;
+
+const NO_KERNEL = 'onnxruntime 1.30 has no float16 kernel for it';
+const COORDINATES = 'it computes with coordinates and counts: float16 holds whole numbers only up to 2048';
+const SQUARES = 'sums of squares leave the range of float16 from values of 256 on';
+const LISTED = 'the preset lists it';
+
+function rows(ops: string, reason: string): KeptOps {
+  return Object.fromEntries(ops.split(' ').map((op) => [op, reason]));
+}
+
+const TRADITIONAL =
+  'ArrayFeatureExtractor Binarizer CastMap CategoryMapper DictVectorizer FeatureVectorizer Imputer LabelEncoder ' +
+  'LinearClassifier LinearRegressor Normalizer OneHotEncoder SVMClassifier SVMRegressor Scaler TreeEnsembleClassifier ' +
+  'TreeEnsembleRegressor ZipMap';
+const TRADITIONAL_OPS = TRADITIONAL.replaceAll(/\S+/g, 'ai.onnx.ml.$&');
+
+/** Lists by name. Operators whose schema has no float16 stay in float32 without being listed. */
+export const KEEP_PRESETS = {
+  default: {
+    ...rows('RandomNormal RandomUniform', NO_KERNEL),
+    ...rows('CumSum MelWeightMatrix NonMaxSuppression Range RoiAlign', COORDINATES),
+    ...rows('LpNormalization ReduceL2', SQUARES),
+  },
+  none: {},
+  /** The list of onnxruntime's Python converter. */
+  onnxruntime: {
+    ...rows(`${TRADITIONAL_OPS} ai.onnx.ml.TreeEnsemble RandomUniformLike NonMaxSuppression TopK`, LISTED),
+    ...rows('RoiAlign Range CumSum Min Max Upsample', LISTED),
+  },
+  /** The 29 operators of transformers.js 3's converter. */
+  'transformersjs-3': {
+    ...rows(`${TRADITIONAL_OPS} RandomUniformLike NonMaxSuppression TopK RoiAlign Resize`, LISTED),
+    ...rows('CumSum Min Max Upsample RandomNormalLike Cast', LISTED),
+  },
+} as const satisfies Record<string, KeptOps>;
+
+export type KeepPreset = keyof typeof KEEP_PRESETS;
+
+/** Nodes to keep in float32. */
+export interface KeepOptions {
+  /** A list by name, or operators; default `'default'`. Operators given here are added to the default list. */
+  readonly opTypes?: KeepPreset | readonly string[];
+  /** Names, or patterns that match somewhere in a name. A node without a name goes by `Op(output)`. */
+  readonly names?: readonly (string | RegExp)[];
+}
+
+/** Why a node stays in float32; undefined if nobody said so. */
+export type KeepReason = (node: Node) => string | undefined;
+
+/**
+ * @throws RangeError for a preset that does not exist, and for a name or operator that no node has: it would be a typo that
+ *   passes in silence
+ */
+export function keepReason(model: Model, keep: KeepOptions, overflows: readonly Overflow[]): KeepReason {
+  const nodes = allNodes(model);
+  const ops = keptOps(keep.opTypes ?? 'default', nodes);
+  const { names = [] } = keep;
+  for (const name of names) {
+    if (!nodes.some((node) => matches(name, node))) throw noSuchNode(`keep.names: ${String(name)}`);
+  }
+  const values = new Map(overflows.map((overflow) => [overflow.value, overflow]));
+  for (const name of values.keys()) {
+    if (model.graph.value(name) === undefined) throw noSuchNode(`overflows: value ${name}`);
+  }
+  const touched = (node: Node): Overflow | undefined => {
+    for (const value of [...node.outputs, ...node.inputs]) {
+      const overflow = value && value.graph === value.graph.root ? values.get(value.name) : undefined;
+      if (overflow !== undefined) return overflow;
+    }
+    return undefined;
+  };
+  return (node) => {
+    const overflow = touched(node);
+    if (overflow !== undefined) return `${overflow.value} reaches ${overflow.largest} in the data given`;
+    if (names.some((name) => matches(name, node))) return 'the options name it';
+    return Object.hasOwn(ops, node.qualifiedOp) ? ops[node.qualifiedOp] : undefined;
+  };
+}
+
+function keptOps(given: KeepPreset | readonly string[], nodes: readonly Node[]): KeptOps {
+  if (typeof given === 'string') {
+    if (Object.hasOwn(KEEP_PRESETS, given)) return KEEP_PRESETS[given];
+    const known = Object.keys(KEEP_PRESETS).join("', '");
+    throw new RangeError(`keep.opTypes: expected '${known}' or a list of operators, got '${String(given)}'`);
+  }
+  for (const op of given) {
+    if (!nodes.some((node) => node.qualifiedOp === op)) throw noSuchNode(`keep.opTypes: ${op}`);
+  }
+  return {
+    ...KEEP_PRESETS.default,
+    ...Object.fromEntries(given.map((op) => [op, 'the options list its operator'])),
+  };
+}
+
+function allNodes(model: Model): readonly Node[] {
+  return [model.graph, ...model.functions.map(({ body }) => body)].flatMap((graph) => [...graph.allNodes()]);
+}
+
+function matches(pattern: string | RegExp, node: Node): boolean {
+  return typeof pattern === 'string' ? node.label === pattern : node.label.search(pattern) >= 0;
+}
+
+function noSuchNode(what: string): RangeError {
+  return new RangeError(`${what}: expected something that the model has, got none`);
+}
