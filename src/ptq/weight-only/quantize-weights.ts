@@ -2,8 +2,8 @@
  * Weight-only quantization: constant weights in blocks of 2, 4 or 8 bits, activations as they are. No calibration.
  * Which nodes: targets.ts. What stands there afterwards: forms.ts. Bodies of If, Loop and Scan are included.
  *
- * Weights are read and quantized one at a time, in tiles; results beyond 128 MiB are dropped and made again when the model
- * is written (derived-constants.ts), so memory does not grow with the model.
+ * Weights are read and quantized one at a time, in tiles; what goes beyond 128 MiB of results is computed when the model is
+ * written (derived-constants.ts), so memory does not grow with the model.
  *
  * Defaults: 4 bits, blocks of 32, zero points, accuracy level 4, embeddings in 8 bits. On a decoder of 134 M weights zero
  * points gave 0.6 dB and seven more tokens of a hundred for 1 % of size and no time; level 4 gave twice the speed of
@@ -42,7 +42,8 @@ const FREE_INITIALIZERS_IR = 4;
  *
  * @throws RangeError for an option that does not exist, or an override that names no node with a weight;
  *   UnsupportedError UNSUPPORTED_OPSET below opset 7, for `dequantize-linear` below 21; GraphError if the model is
- *   quantized already, has no weight that can be, or one holds NaN or an infinity
+ *   quantized already, has no weight that can be, or one holds NaN or an infinity (beyond 128 MiB of results
+ *   writeModel throws that)
  */
 export async function quantizeWeights(
   model: Model,
