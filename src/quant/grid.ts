@@ -28,8 +28,8 @@ export interface GridRequest {
  * all, as torch does); if a zero point is outside the range, or not an integer where integers are asked for.
  */
 export function makeGrid(scales: ParamValues, zeroPoints: ParamValues, request: GridRequest): Grid {
-  const checkedScales = toScales(paramArray(scales, request.where), request);
-  const checkedZeroPoints = toZeroPoints(paramArray(zeroPoints, request.where), request);
+  const checkedScales = toScales(paramArray(scales, `${request.where}: scales`), request);
+  const checkedZeroPoints = toZeroPoints(paramArray(zeroPoints, `${request.where}: zero points`), request);
   const [quantMin, quantMax] = request.range;
   return { scales: checkedScales, zeroPoints: checkedZeroPoints, quantMin, quantMax };
 }
@@ -41,7 +41,7 @@ export function gridOfPiece(grid: Grid, piece: LayoutPiece): Grid {
 
 /** The one value of a per-tensor parameter. Throws RangeError for more or fewer. */
 export function singleParam(values: ParamValues, name: string, where: string): number {
-  const array = paramArray(values, where);
+  const array = paramArray(values, `${where}: ${name}`);
   if (array.length !== 1) throw new RangeError(`${where}: expected one ${name}, got ${array.length}`);
   return Number(array[0]);
 }
@@ -54,6 +54,9 @@ export function paramNumbers(values: ParamValues, where: string): Float32Array {
 function paramArray(values: ParamValues, where: string): ArrayLike<number> | ArrayLike<bigint> {
   if (typeof values === 'number') return [values];
   if (Array.isArray(values) || ArrayBuffer.isView(values)) return values as ArrayLike<number>;
+  if (typeof values !== 'object' || values === null) {
+    throw new TypeError(`${where}: expected numbers or a tensor of them, got ${String(values)}`);
+  }
   return elementValues(
     asTensor(values as Exclude<ParamValues, number | ArrayLike<number> | ArrayLike<bigint>>, where),
   );

@@ -39,6 +39,22 @@ describe('quantizePerTensor', () => {
     expect([[...a.codes], [...b.codes]]).toEqual([[1], [3]]);
     expect(dequantize([a, b]).map((t) => t.toArray())).toEqual([[1], [1]]);
     expect(() => quantizePerTensor([tensor([1])], [1, 2], [0], 'quint8')).toThrow(RangeError);
+    for (const plain of [[1, 2], [[1], [2]], Float32Array.of(1)]) {
+      expect(() => quantizePerTensor(plain as never, 1, 0, 'quint8')).toThrow(
+        /expected a Tensor or \{data, dims\}, got (Float32)?Array; make one with tensor\(values\)/,
+      );
+    }
+  });
+
+  test('a parameter that is none is named', () => {
+    const x = tensor([1]);
+    expect(() => quantizePerTensor(x, undefined as never, 0, 'quint8')).toThrow(
+      /^quantizePerTensor: scale: expected numbers or a tensor of them, got undefined/,
+    );
+    expect(() => quantizePerTensor(x, 1, null as never, 'quint8')).toThrow(
+      /^quantizePerTensor: zero point: /,
+    );
+    expect(() => quantizePerChannel(x, [1], '0' as never, 0, 'quint8')).toThrow(/zero points: expected/);
   });
 
   test('one-element arrays are numbers, more are an error', () => {

@@ -209,8 +209,9 @@ function torchGrid(grid: Grid): Grid {
   };
 }
 
+/** Nested numbers are no list of tensors, whatever they look like. */
 function isList(x: TensorLike | readonly TensorLike[]): x is readonly TensorLike[] {
-  return Array.isArray(x);
+  return Array.isArray(x) && !x.some((item) => typeof item === 'number' || Array.isArray(item));
 }
 
 function quantizeList<D extends QuantDType>(

@@ -20,7 +20,9 @@ export function asTensor(x: TensorLike, where: string): Tensor {
   if (x instanceof Tensor) return x;
   const given: unknown = x;
   if (typeof given !== 'object' || given === null || !('data' in given) || !('dims' in given)) {
-    throw new TypeError(`${where}: expected a Tensor or {data, dims}, got ${describe(given)}`);
+    const isValues = Array.isArray(given) || ArrayBuffer.isView(given);
+    const remedy = isValues ? '; make one with tensor(values)' : '';
+    throw new TypeError(`${where}: expected a Tensor or {data, dims}, got ${describe(given)}${remedy}`);
   }
   const { data, dims, type } = x;
   if (!ArrayBuffer.isView(data)) {
