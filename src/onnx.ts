@@ -39,6 +39,7 @@ export {
   inputValues,
   measureLatency,
   openCalibrationData,
+  openImageData,
   ortNode,
   ortWeb,
   outputValues,
@@ -49,6 +50,10 @@ export type {
   Comparison,
   Feeds,
   GraphOptimization,
+  ImageDataOptions,
+  ImageLike,
+  ImageOptions,
+  ImageSize,
   Latency,
   LatencyOptions,
   ModelRunner,
@@ -70,11 +75,13 @@ export { raiseOpset } from './passes/raise-opset.ts';
 export { removeUnused } from './passes/remove-unused.ts';
 export type { Pass, PassResult, SkippedNode } from './passes/pass.ts';
 export { calibrate } from './ptq/calibrate.ts';
-export type { Batch, Batches } from './ptq/calibrate.ts';
+export type { Batch, Batches, CalibrateOptions } from './ptq/calibrate.ts';
 export { convert } from './ptq/convert.ts';
 export type { Converted, ConvertOptions } from './ptq/convert.ts';
 export { onnxQConfig, staticQConfigMapping } from './ptq/default-qconfig.ts';
 export type { DefaultQConfigOptions } from './ptq/default-qconfig.ts';
+export { identifyModel } from './ptq/identify-model.ts';
+export type { ModelIdentity } from './ptq/identify-model.ts';
 export { convertToFloat16 } from './ptq/float16/convert-to-float16.ts';
 export type { Float16Converted, Float16Options } from './ptq/float16/convert-to-float16.ts';
 export { CLAMP_RULES } from './ptq/float16/clamp-rules.ts';
@@ -90,11 +97,21 @@ export type { NameStyle } from './ptq/names.ts';
 export { STATIC_OP_TYPES } from './ptq/ops/index.ts';
 export { mergePlans, planFromJSON } from './ptq/plan.ts';
 export type { ObserverSpec, Plan, PlannedActivation, PlannedNode } from './ptq/plan.ts';
+export {
+  checkSameModel,
+  mergePlanFiles,
+  missingShards,
+  parsePlanFile,
+  planFile,
+} from './ptq/plan-file.ts';
+export type { DataPart, PlanFile } from './ptq/plan-file.ts';
 export { opsetToPrepare, prepare } from './ptq/prepare.ts';
 export { quantizeDynamic } from './ptq/quantize-dynamic.ts';
 export type { QuantizeDynamicOptions } from './ptq/quantize-dynamic.ts';
 export { quantizeStatic } from './ptq/quantize-static.ts';
 export type { QuantizeStaticOptions } from './ptq/quantize-static.ts';
+export { readyForPlan, readyStatic } from './ptq/ready-static.ts';
+export type { ReadyModel, ReadyOptions } from './ptq/ready-static.ts';
 export { quantizeWeights } from './ptq/weight-only/quantize-weights.ts';
 export type {
   QuantizeWeightsOptions,

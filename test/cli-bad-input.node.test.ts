@@ -209,8 +209,8 @@ describe('calibration data', () => {
 
   it.each([
     ['missing', undefined, /data\.npz: expected a file, got nothing there/],
-    ['empty', '', /data\.npz: expected an \.npz or \.npy file, got an empty file/],
-    ['text', 'a,b\n1,2\n', /data\.npz: expected an \.npz or \.npy file, got other bytes/],
+    ['empty', '', /data\.npz: expected an \.npz, \.npy or \.jsonl file, got an empty file/],
+    ['text', 'a,b\n1,2\n', /data\.npz: expected an \.npz, \.npy or \.jsonl file, got other bytes/],
   ])('%s: refused', async (_, text, message) => {
     const cwd = await goodFolder();
     if (text === undefined) rmSync(join(cwd, 'data.npz'));
@@ -229,17 +229,29 @@ describe('calibration data', () => {
     expect(error(stderr)).toMatch(/^data\.npz: expected /);
   });
 
-  it('of a kind that is not read yet: refused, with what is read', async () => {
+  it('a folder without images, and words about images for a file: refused', async () => {
     const cwd = await goodFolder();
     mkdirSync(join(cwd, 'images'));
-    for (const [path, kind] of [
-      ['images', 'a folder'],
-      ['lines.jsonl', 'a JSON file'],
-    ]) {
-      const { code, stderr } = await failing(cwd, ['quantize', 'model.onnx', '-c', path]);
-      expect(code).toBe(1);
-      expect(error(stderr)).toBe(`calibrate: expected an .npz or .npy file, got ${kind}: ${path}`);
-    }
+    writeFileSync(join(cwd, 'images/labels.txt'), 'none');
+    const { code, stderr } = await failing(cwd, ['quantize', 'model.onnx', '-c', 'images']);
+    expect(code).toBe(1);
+    expect(error(stderr)).toBe('calibrate: expected at least 1 samples, got 0');
+    const words = await failing(cwd, [...QUANTIZE, '--mean', '0.5']);
+    expect(words.code).toBe(2);
+    expect(error(words.stderr)).toBe(
+      '--mean: expected a folder of images (--calibrate), got a file: data.npz',
+    );
+  });
+
+  it('a line of .jsonl that does not fit: refused, with line and input', async () => {
+    const cwd = await goodFolder();
+    const line = (value: unknown): string => `${JSON.stringify({ image: value })}\n`;
+    writeFileSync(join(cwd, 'data.jsonl'), line(Array(64).fill(0.5)) + line(Array(63).fill(0.5)));
+    const { code, stderr } = await failing(cwd, ['quantize', 'model.onnx', '-c', 'data.jsonl']);
+    expect(code).toBe(1);
+    expect(error(stderr)).toBe(
+      "calibrate: data.jsonl: line 2: input 'image': expected one sample of float32 [N, 1, 8, 8], got [63]",
+    );
   });
 });
 

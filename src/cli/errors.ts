@@ -15,8 +15,9 @@ export class UsageError extends Error {
 
 /** Ctrl-C, SIGTERM or SIGHUP. */
 export class Interrupted extends Error {
-  constructor() {
-    super('interrupted; nothing was written');
+  /** `left`: what there is now. */
+  constructor(left = 'nothing was written') {
+    super(`interrupted; ${left}`);
     this.name = 'Interrupted';
   }
 }

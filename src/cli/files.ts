@@ -22,8 +22,8 @@ export async function totalSize(path: string, model: Model): Promise<number> {
 }
 
 /** `dir/model.onnx` → `dir/model.int8.onnx` */
-export function defaultOutput(path: string): string {
-  return join(dirname(path), `${basename(path).replace(/\.onnx$/i, '')}.int8.onnx`);
+export function defaultOutput(path: string, ending = 'int8.onnx'): string {
+  return join(dirname(path), `${basename(path).replace(/\.onnx$/i, '')}.${ending}`);
 }
 
 /** Throws QuantError OUTPUT_EXISTS if there is something at `path` that may not be overwritten. */

@@ -5,7 +5,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { addCalibrate } from './verbs/calibrate.ts';
 import { addInspect } from './verbs/inspect.ts';
+import { addPlan } from './verbs/plan.ts';
 import { addQuantize } from './verbs/quantize.ts';
 import { ExitCode } from './exit-code.ts';
 
@@ -19,6 +21,8 @@ const program = new Command('zeropoint')
   .exitOverride()
   .showHelpAfterError('hint: run it with --help to see what it takes.');
 addQuantize(program);
+addCalibrate(program);
+addPlan(program);
 addInspect(program);
 
 // A reader that has seen enough (`| head`) is no failure.

@@ -52,3 +52,10 @@ function resolved(project: NodeJS.Require, name: string): string | undefined {
     return undefined;
   }
 }
+
+/** The module sharp from the working directory's project; undefined if it is beside this package, or nowhere. */
+export async function openSharp(): Promise<unknown> {
+  if (resolved(createRequire(import.meta.url), 'sharp') !== undefined) return undefined;
+  const path = resolved(createRequire(join(process.cwd(), 'package.json')), 'sharp');
+  return path === undefined ? undefined : import(pathToFileURL(path).href);
+}

@@ -2,6 +2,9 @@
 export { createRunner } from './create-runner.ts';
 export { openCalibrationData } from './calibration-data.ts';
 export type { CalibrationData, CalibrationDataOptions, PassOptions, Shard } from './sample-set.ts';
+export { openImageData } from './calibration-images.ts';
+export type { ImageDataOptions, ImageLike } from './calibration-images.ts';
+export type { ImageOptions, ImageSize } from './image-transform.ts';
 export { compareOutputs } from './compare-outputs.ts';
 export type { Comparison, OutputError } from './compare-outputs.ts';
 export { measureLatency } from './latency.ts';

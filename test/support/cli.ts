@@ -29,6 +29,8 @@ export interface CliOptions {
   readonly before?: string;
   /** Called with all of stderr so far and a way to send a signal. */
   readonly onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void;
+  /** Called every few milliseconds while it runs. */
+  readonly onTick?: (kill: (signal: NodeJS.Signals) => void) => void;
 }
 
 export interface Cli {
@@ -92,7 +94,7 @@ async function bundle(outdir: string): Promise<void> {
 function run(
   main: string,
   args: readonly string[],
-  { cwd, env = {}, before, runner, onStderr }: CliOptions,
+  { cwd, env = {}, before, runner, onStderr, onTick }: CliOptions,
 ): Promise<CliResult> {
   const command = [process.execPath, ...(runner === undefined ? [] : [runner]), main, ...args];
   // exec: the signal that a test sends must reach Node, not the shell.
@@ -111,8 +113,12 @@ function run(
       stderr += text;
       onStderr?.(stderr, (signal) => child.kill(signal));
     });
+    const ticks = onTick && setInterval(() => onTick((signal) => child.kill(signal)), 20);
     child.on('error', reject);
-    child.on('close', (code) => resolve({ code, stdout, stderr }));
+    child.on('close', (code) => {
+      clearInterval(ticks);
+      resolve({ code, stdout, stderr });
+    });
   });
 }
 

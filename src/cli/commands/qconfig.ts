@@ -10,7 +10,7 @@ import {
 } from 'zeropoint';
 import { staticQConfigMapping, type Model } from 'zeropoint/onnx';
 import { UsageError } from '../errors.ts';
-import type { ObserverName, QuantizeOptions } from '../verbs/quantize.ts';
+import type { ConfigurationOptions, ObserverName } from '../verbs/options.ts';
 
 interface ActivationArgs {
   readonly dtype: 'quint8' | 'qint8';
@@ -27,7 +27,7 @@ const OBSERVERS = {
 } as const satisfies Record<ObserverName, unknown>;
 
 /** @throws UsageError if a pattern of `--exclude` matches no node */
-export function qconfigMappingOf(model: Model, options: QuantizeOptions): QConfigMapping {
+export function qconfigMappingOf(model: Model, options: ConfigurationOptions): QConfigMapping {
   const { observer = 'minmax', activationDtype = 'uint8', perTensor = false, exclude = [] } = options;
   const dtype = activationDtype === 'uint8' ? 'quint8' : 'qint8';
   const activation = OBSERVERS[observer]({ dtype, rule: 'onnx' });

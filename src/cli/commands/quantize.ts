@@ -1,12 +1,16 @@
 /** `zeropoint quantize`: read, choose a mode, quantize, write, load and compare, then put the file in its place. */
+import { basename } from 'node:path';
 import {
-  openCalibrationData,
-  inputValues,
+  checkSameModel,
+  convert,
+  identifyModel,
+  missingShards,
   opsetToPrepare,
   quantizeDynamic,
   quantizeStatic,
   raiseOpset,
   readModel,
+  readyForPlan,
   writeModel,
   clean,
   type CalibrationData,
@@ -14,13 +18,16 @@ import {
   type Model,
   type Progress,
   type QuantizationReport,
+  type ReadyModel,
 } from 'zeropoint/onnx';
-import { UnsupportedError, type QConfigMapping } from 'zeropoint';
-import { checkOutput, defaultOutput, isFolder, stageOutput, totalSize } from '../files.ts';
+import type { QConfigMapping } from 'zeropoint';
+import { checkOutput, defaultOutput, stageOutput, totalSize } from '../files.ts';
 import { runVerb, type Context } from '../frame.ts';
 import { chooseMode, type ModeChoice } from '../mode.ts';
+import { openData } from '../open-data.ts';
 import type { ProgressFacts } from '../progress.ts';
 import { openRunner } from '../runtime.ts';
+import { readPlan } from '../read-plan.ts';
 import type { QuantizeOptions } from '../verbs/quantize.ts';
 import { qconfigMappingOf } from './qconfig.ts';
 import { dryRun } from './quantize-dry-run.ts';
@@ -37,8 +44,11 @@ export interface QuantizeJob {
   readonly original: Model;
   /** Folded, tidied, and in an opset that has the forms that are wanted: what is quantized. */
   readonly model: Model;
-  readonly mapping: QConfigMapping;
+  /** undefined if a plan has decided it all. */
+  readonly mapping: QConfigMapping | undefined;
   readonly data: CalibrationData | undefined;
+  /** With `--plan`: what was calibrated before. */
+  readonly plan?: ReadyModel;
 }
 
 /** What was done; printed as it is by `--json`. */
@@ -74,35 +84,38 @@ export async function quantize(input: string, options: QuantizeOptions): Promise
 async function openJob(input: string, options: QuantizeOptions): Promise<QuantizeJob> {
   const output = options.output ?? defaultOutput(input);
   const original = await readModel(input);
-  const choice = chooseMode(original, input, options);
+  const plan = options.plan === undefined ? undefined : await openPlan(original, input, options.plan);
+  const choice = plan?.choice ?? chooseMode(original, input, options);
   if (!options.dryRun) await checkOutput(output, options.force ?? false);
+  if (plan !== undefined) {
+    const { model } = plan.ready;
+    const data = await openData(model, options);
+    return { input, output, options, choice, original, model, mapping: undefined, data, plan: plan.ready };
+  }
   const { model: cleaned } = await clean(original);
   const mapping = qconfigMappingOf(cleaned, options);
   const model = choice.mode === 'static' ? await raised(cleaned, mapping) : cleaned;
   return { input, output, options, choice, original, model, mapping, data: await openData(model, options) };
 }
 
+/** What a kept plan decides. @throws GraphError if it is for another model */
+async function openPlan(
+  model: Model,
+  path: string,
+  planPath: string,
+): Promise<{ readonly choice: ModeChoice; readonly ready: ReadyModel }> {
+  const file = await readPlan(planPath);
+  const identity = await identifyModel(model, { name: basename(path), size: await totalSize(path, model) });
+  checkSameModel(file, identity, planPath);
+  const missing = missingShards(file);
+  const partial = missing.length === 0 ? '' : `; shards ${missing.join(', ')} of the data are not in it`;
+  const choice: ModeChoice = { mode: 'static', reason: `as --plan says${partial}` };
+  return { choice, ready: await readyForPlan(model, file.plan, file) };
+}
+
 /** The model in an opset that has the forms that are wanted: per-channel weights need 13. */
 async function raised(model: Model, mapping: QConfigMapping): Promise<Model> {
   return (await raiseOpset(model, opsetToPrepare(model, mapping))).model;
-}
-
-async function openData(model: Model, options: QuantizeOptions): Promise<CalibrationData | undefined> {
-  const { calibrate, batchSize, samples, shuffle } = options;
-  if (calibrate === undefined) return undefined;
-  await checkDataKind(calibrate);
-  const seed = shuffle === true ? 0 : shuffle;
-  return openCalibrationData(calibrate, inputValues(model), { batchSize, samples, seed });
-}
-
-/** Kinds of data that are planned, told apart by name, so that the refusal says what does work. */
-async function checkDataKind(path: string): Promise<void> {
-  const kind = (await isFolder(path)) ? 'a folder' : /\.jsonl?$/i.test(path) ? 'a JSON file' : undefined;
-  if (kind === undefined) return;
-  throw new UnsupportedError(`calibrate: expected an .npz or .npy file, got ${kind}: ${path}`, {
-    code: 'UNSUPPORTED_FEATURE',
-    hint: "In Python: numpy.savez('data.npz', name=array, ...), an array for each input, the first axis counting samples.",
-  });
 }
 
 async function run(job: QuantizeJob, context: Context): Promise<QuantizeResult> {
@@ -133,24 +146,27 @@ async function run(job: QuantizeJob, context: Context): Promise<QuantizeResult> 
 }
 
 async function converted(job: QuantizeJob, { signal, progress }: Context): Promise<Converted> {
-  const { choice, model, mapping, data } = job;
+  const { choice, model, mapping, data, plan } = job;
   const onProgress = (facts: Progress): void => progress.update(shown(facts, data));
+  if (plan !== undefined) {
+    const { model: result, report } = await convert(model, plan.plan, { signal, onProgress });
+    const { equalized, raisedOpset } = plan;
+    return {
+      model: result,
+      report: { ...report, ...(equalized && { equalized }), ...(raisedOpset && { raisedOpset }) },
+    };
+  }
   if (choice.mode === 'dynamic')
     return quantizeDynamic(model, { qconfigMapping: mapping }, { signal, onProgress });
   if (data === undefined) throw new TypeError('quantize: expected data for static mode, got none');
-  const runner = await openRunner(model);
-  try {
-    const options = { qconfigMapping: mapping, batches: data.batches(), runner };
-    const { model: result, report } = await quantizeStatic(model, options, { signal, onProgress });
-    // It was given the raised model, so it does not know.
-    const raisedOpset = { from: job.original.opset, to: model.opset };
-    return {
-      model: result,
-      report: raisedOpset.from === raisedOpset.to ? report : { ...report, raisedOpset },
-    };
-  } finally {
-    await runner.dispose();
-  }
+  const options = { qconfigMapping: mapping, batches: data.batches(), runner: openRunner };
+  const { model: result, report } = await quantizeStatic(model, options, { signal, onProgress });
+  // It was given the raised model, so it does not know.
+  const raisedOpset = { from: job.original.opset, to: model.opset };
+  return {
+    model: result,
+    report: raisedOpset.from === raisedOpset.to ? report : { ...report, raisedOpset },
+  };
 }
 
 /** Calibration in samples: people know how many they gave. */

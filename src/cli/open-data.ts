@@ -1,0 +1,65 @@
+/** Calibration data of the command line: a file, or a folder of images. */
+import { readdir } from 'node:fs/promises';
+import { join, sep } from 'node:path';
+import {
+  inputValues,
+  openCalibrationData,
+  openImageData,
+  type CalibrationData,
+  type CalibrationDataOptions,
+  type Model,
+  type Shard,
+} from 'zeropoint/onnx';
+import { UsageError } from './errors.ts';
+import { isFolder } from './files.ts';
+import { openSharp } from './runtime.ts';
+import type { DataOptions } from './verbs/options.ts';
+
+/** Words that speak of images. */
+const IMAGE_WORDS = ['size', 'crop', 'mean', 'std', 'scale', 'layout', 'channels'] as const;
+
+/** The data of `--calibrate`; undefined without it. @throws UsageError for words about images beside other data */
+export async function openData(
+  model: Model,
+  options: DataOptions & { readonly shard?: Shard },
+): Promise<CalibrationData | undefined> {
+  const { calibrate: path, batchSize, samples, shuffle, shard } = options;
+  if (path === undefined) return undefined;
+  const seed = shuffle === true ? 0 : shuffle;
+  const dealing: CalibrationDataOptions = { batchSize, samples, seed, shard };
+  if (await isFolder(path)) return openFolder(path, model, { ...options, ...dealing });
+  const word = IMAGE_WORDS.find((name) => options[name] !== undefined);
+  if (word !== undefined) {
+    throw new UsageError(
+      `--${word}: expected a folder of images (--calibrate), got a file: ${path}`,
+      'Samples in files are fed as they are.',
+    );
+  }
+  return openCalibrationData(path, inputValues(model), dealing);
+}
+
+/** What is taken for an image. Other files (labels, licences) are passed over. */
+const IMAGE = /\.(png|jpe?g|webp|gif|bmp|tiff?|avif)$/i;
+
+async function openFolder(
+  path: string,
+  model: Model,
+  options: DataOptions & CalibrationDataOptions,
+): Promise<CalibrationData> {
+  const files = (await readdir(path, { recursive: true })).filter((name) => IMAGE.test(name));
+  // By the path with slashes, code unit by code unit: the same order on every system.
+  const order = (name: string): string => name.split(sep).join('/');
+  const sorted = files.toSorted((a, b) => (order(a) < order(b) ? -1 : 1)).map((name) => join(path, name));
+  return openImageData(sorted, inputValues(model), {
+    ...options,
+    size: sides(options.size),
+    crop: sides(options.crop),
+    sharp: await openSharp(),
+  });
+}
+
+function sides(size: readonly number[] | undefined): number | readonly [number, number] | undefined {
+  if (size === undefined) return undefined;
+  const [height, width] = size;
+  return width === undefined ? height : [height, width];
+}

@@ -1,0 +1,118 @@
+/** Options that `quantize` and `calibrate` share: which data, and how ranges are chosen from it. */
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { collect, parseCount, parseSeed } from './common.ts';
+
+/** Names of `--observer`; commands/qconfig.ts has an observer for each. */
+export const OBSERVER_NAMES = [
+  'minmax',
+  'moving-average',
+  'histogram',
+  'percentile',
+  'entropy',
+  'mse',
+] as const;
+export type ObserverName = (typeof OBSERVER_NAMES)[number];
+
+/** How nodes are to be quantized. */
+export interface ConfigurationOptions {
+  readonly perTensor?: boolean;
+  readonly observer?: ObserverName;
+  readonly activationDtype?: 'uint8' | 'int8';
+  readonly exclude?: readonly string[];
+}
+
+/** Which samples are looked at, and how images become numbers. */
+export interface DataOptions {
+  readonly calibrate?: string;
+  readonly samples?: number;
+  readonly batchSize?: number;
+  readonly shuffle?: number | true;
+  readonly size?: readonly number[];
+  readonly crop?: readonly number[];
+  readonly mean?: readonly number[];
+  readonly std?: readonly number[];
+  readonly scale?: number;
+  readonly layout?: 'NCHW' | 'NHWC';
+  readonly channels?: 'rgb' | 'bgr' | 'gray';
+}
+
+/** What `--plan` has decided already, as commander names the words. */
+export const DECIDED_BY_PLAN: string[] = [
+  'observer',
+  'activationDtype',
+  'perTensor',
+  'exclude',
+  'static',
+  'dynamic',
+];
+
+export function addConfigurationOptions(command: Command): void {
+  const options = [
+    new Option('--per-tensor', 'one scale for each weight instead of one for each channel'),
+    new Option('--observer <name>', 'how ranges are chosen from the data').choices(OBSERVER_NAMES),
+    new Option('--activation-dtype <dtype>', 'uint8 is fast everywhere, int8 on ARM').choices([
+      'uint8',
+      'int8',
+    ]),
+    new Option(
+      '--exclude <pattern>',
+      'leave nodes of this name in float; * stands for anything (repeatable)',
+    ).argParser(collect),
+  ];
+  for (const option of options) command.addOption(option);
+}
+
+export function addDataOptions(command: Command): void {
+  command
+    .option(
+      '-c, --calibrate <data>',
+      '.npz with an array for each input, .npy for a single input, .jsonl with a sample a line, or a folder of images',
+    )
+    .option('--samples <count>', 'samples to calibrate with (default: all)', parseCount)
+    .option('--batch-size <count>', 'samples in one run (default: 32, or what the model fixes)', parseCount)
+    .option('--shuffle [seed]', 'with --samples: draw them at random instead of taking the first', parseSeed)
+    .option('--size <n|HxW>', 'images: length of the shorter side, or both sides', parseSize)
+    .option(
+      '--crop <n|HxW>',
+      'images: what is cut out of the middle then (default: what the model takes)',
+      parseSize,
+    )
+    .option('--mean <numbers>', 'images: subtracted from each channel: 0.485,0.456,0.406', parseNumbers)
+    .option('--std <numbers>', 'images: each channel is divided by it then: 0.229,0.224,0.225', parseNumbers)
+    .option('--scale <number>', 'images: pixels are multiplied by it first (default: 1/255)', parseNumber)
+    .addOption(
+      new Option('--layout <axes>', 'images: order of the axes (default: as the model says)').choices([
+        'NCHW',
+        'NHWC',
+      ]),
+    )
+    .addOption(
+      new Option(
+        '--channels <order>',
+        'images: (default: rgb, or gray if the model takes one channel)',
+      ).choices(['rgb', 'bgr', 'gray']),
+    );
+}
+
+/** `224` or `224x320`: height, then width. */
+function parseSize(text: string): readonly number[] {
+  const sizes = text.split('x').map(Number);
+  const isSize = /^[0-9]+(x[0-9]+)?$/.test(text) && sizes.every((size) => size >= 1 && size <= 65_535);
+  if (isSize) return sizes;
+  throw new InvalidArgumentError(
+    'Expected a number of pixels from 1 to 65535, or height x width: 224 or 224x320.',
+  );
+}
+
+/** `0.5` or `0.485,0.456,0.406` */
+function parseNumbers(text: string): readonly number[] {
+  const numbers = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  if (numbers.every(Number.isFinite)) return numbers;
+  throw new InvalidArgumentError('Expected a number, or one for each channel: 0.485,0.456,0.406.');
+}
+
+function parseNumber(text: string): number {
+  const [number, ...more] = parseNumbers(text);
+  if (more.length === 0) return number;
+  throw new InvalidArgumentError('Expected one number.');
+}

@@ -1,0 +1,75 @@
+/**
+ * What tells a model from others, cheaply: no weight is read but for its first bytes, which fine-tuning changes.
+ *
+ *   digest = FNV-1a over nodes (operator, inputs, outputs), inputs, outputs and constants (name, type, shape, first bytes)
+ */
+import type { Graph } from '../graph/graph.ts';
+import type { Model } from '../graph/model.ts';
+import { formatType } from '../graph/value-type.ts';
+
+/** A model, as a plan remembers it. */
+export interface ModelIdentity {
+  /** File name, for people; a model may be renamed. */
+  readonly name: string;
+  /** Bytes, external data included. */
+  readonly size: number;
+  readonly opset: number;
+  readonly digest: string;
+}
+
+/** Bytes that are looked at in each constant. */
+const SAMPLE_BYTES = 64;
+/** Constants that are looked into; of the others name, type and shape count. */
+const SAMPLED_CONSTANTS = 1024;
+
+/** The model as read, before any pass. */
+export async function identifyModel(
+  model: Model,
+  { name, size }: { readonly name: string; readonly size: number },
+): Promise<ModelIdentity> {
+  const hash = new Fnv();
+  const { graph } = model;
+  for (const value of [...graph.inputs, ...graph.outputs])
+    hash.text(`${value.name} ${formatType(value.type)}`);
+  for (const node of graph.allNodes()) {
+    const names = [...node.inputs, undefined, ...node.outputs].map((value) => value?.name ?? '');
+    hash.text(`${node.qualifiedOp} ${names.join(' ')}`);
+  }
+  await hashConstants(graph, hash);
+  return { name, size, opset: model.opset, digest: hash.digest() };
+}
+
+async function hashConstants(graph: Graph, hash: Fnv): Promise<void> {
+  let left = SAMPLED_CONSTANTS;
+  for (const { name, initializer } of graph.initializers) {
+    if (initializer === undefined) continue;
+    const { elementType, shape, byteLength } = initializer;
+    hash.text(`${name} ${elementType} ${shape.join(' ')}`);
+    if (left-- <= 0 || byteLength === 0) continue;
+    hash.bytes(await initializer.read(0, Math.min(SAMPLE_BYTES, byteLength)));
+  }
+}
+
+/**
+ * FNV-1a (Fowler, Noll, Vo), two lanes of 32 bits with different starts: h = (h ^ byte)·16777619. Tells files apart by
+ * mistake, not forged ones; `crypto.subtle` would do so, but is missing on pages without TLS.
+ */
+class Fnv {
+  #a = 0x811c9dc5;
+  #b = 0x050c5d1f;
+
+  text(text: string): void {
+    this.bytes(new TextEncoder().encode(`${text}\n`));
+  }
+
+  bytes(bytes: Uint8Array): void {
+    for (const byte of bytes) {
+      this.#a = Math.imul(this.#a ^ byte, 16777619);
+      this.#b = Math.imul(this.#b ^ byte ^ 0x5a, 16777619);
+    }
+  }
+
+  digest(): string {
+    return [this.#a, this.#b].map((lane) => (lane >>> 0).toString(16).padStart(8, '0')).join('');
+  }
+}
