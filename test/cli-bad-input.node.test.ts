@@ -3,7 +3,7 @@
  * byte by byte is tested beside them.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { tensor } from 'zeropoint';
@@ -330,6 +330,13 @@ describe('the user', () => {
       expect(code).toBe(130);
     },
   );
+
+  it.skipIf(!existsSync('/dev/full'))('prints to a full disk: one line, no stack', async () => {
+    const cwd = await goodFolder();
+    const { code, stderr } = await failing(cwd, ['inspect', 'model.onnx'], { before: 'exec >/dev/full;' });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^error: stdout: expected to write, got Error: ENOSPC.*\n$/);
+  });
 
   it('asks for --debug: the stack is shown', async () => {
     const cwd = temporaryFolder();

@@ -27,8 +27,9 @@ addInspect(program);
 
 // A reader that has seen enough (`| head`) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit(ExitCode.done);
+  if (error.code === 'EPIPE') process.exit(ExitCode.done);
+  process.stderr.write(`error: stdout: expected to write, got ${String(error)}\n`);
+  process.exit(ExitCode.failed);
 });
 
 try {
