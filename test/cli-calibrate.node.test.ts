@@ -1,6 +1,7 @@
 /** Plans on the command line: kept, applied, merged, and gone on with after a stop. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { writeModel, type PlanFile } from 'zeropoint/onnx';
 import { convNet, noise, saveModel, saveNpz } from './support/cli-models.ts';
@@ -89,6 +90,69 @@ describe('zeropoint calibrate', () => {
     expect(await refused(cwd, ['calibrate', 'model.onnx'], 2)).toMatch(
       /expected calibration data \(--calibrate\)/,
     );
+  });
+});
+
+describe('data', () => {
+  const IMAGES = fileURLToPath(new URL('fixtures/calibration', import.meta.url));
+
+  it('.jsonl gives the plan that .npz gives, with --samples, --shuffle and --shard too', async () => {
+    const cwd = await goodFolder();
+    const { data } = noise([SAMPLES, 1, 8, 8]);
+    const lines = Array.from({ length: SAMPLES }, (_, i) => {
+      const values = Array.from(data.slice(i * 64, (i + 1) * 64), Number);
+      return `${JSON.stringify({ image: values })}\n`;
+    });
+    writeFileSync(join(cwd, 'data.jsonl'), lines.join(''));
+    for (const words of [[], ['--samples', '9'], ['--samples', '9', '--shuffle', '5'], ['--shard', '2/3']]) {
+      const plans = [];
+      for (const source of ['data.npz', 'data.jsonl']) {
+        const base = [
+          'calibrate',
+          'model.onnx',
+          '-c',
+          source,
+          '-o',
+          'plan.json',
+          '--force',
+          '--batch-size',
+          '4',
+        ];
+        await run(cwd, [...base, ...words]);
+        plans.push(planIn(cwd).plan);
+      }
+      expect(plans[1]).toEqual(plans[0]);
+    }
+  });
+
+  it('a folder of images is taken as the words say, and the decoder is told', async () => {
+    const cwd = await goodFolder();
+    const words = ['-c', IMAGES, '--mean', '0.5', '--std', '0.25', '--size', '10', '--json'];
+    const { calibration } = JSON.parse((await run(cwd, ['quantize', 'model.onnx', ...words])).stdout);
+    expect(calibration).toEqual([
+      { source: IMAGES, samples: 5, batchSize: 32, decoder: expect.stringMatching(/^sharp \d/) },
+    ]);
+    await run(cwd, ['calibrate', 'model.onnx', ...words, '-o', 'plan.json']);
+    const { data, plan } = planIn(cwd);
+    expect(data).toEqual(calibration);
+    // (0 - 0.5) / 0.25 and (1 - 0.5) / 0.25 are the ends of what the input can be.
+    const { minVal, maxVal } = (plan.activations.image.state?.state ?? {}) as Record<string, number[]>;
+    expect(minVal[0]).toBeGreaterThanOrEqual(-2);
+    expect(maxVal[0]).toBeLessThanOrEqual(2);
+    expect(maxVal[0] - minVal[0]).toBeGreaterThan(2);
+  });
+
+  it.each([
+    ['--size', '0'],
+    ['--size', '8x8x8'],
+    ['--mean', '0.5,'],
+    ['--std', 'a'],
+    ['--layout', 'CHW'],
+    ['--channels', 'cmyk'],
+    ['--shard', '3/2'],
+    ['--shard', '0/2'],
+  ])('%s %s: exit code 2', async (word, value) => {
+    expect(await refused(temporaryFolder(), ['calibrate', 'model.onnx', word, value], 2)).toContain(value);
   });
 });
 

@@ -1,4 +1,6 @@
 /** "Memory does not grow with the number of calibration samples": the process, as the system counts it. */
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { buildModel, type Model } from 'zeropoint/onnx';
@@ -26,17 +28,28 @@ function wideNet(): Model {
   );
 }
 
-it.each(['minmax', 'histogram'])(
-  `--observer %s: ten times the samples raise peak memory by at most ${Math.round((MAX_GROWTH - 1) * 100)} %`,
-  async (observer) => {
+/** As many samples as the .npz file has, 36 MB of text. */
+function saveLines(path: string): void {
+  const text = Array.from(noise([32, 32]).data, (value) => Number(value).toFixed(5)).join();
+  for (let i = 0; i < 10 * SAMPLES; i++) appendFileSync(path, `{"image": [${text}]}\n`);
+}
+
+it.each([
+  ['minmax', 'data.npz'],
+  ['histogram', 'data.npz'],
+  ['minmax', 'data.jsonl'],
+])(
+  `--observer %s, %s: ten times the samples raise peak memory by at most ${Math.round((MAX_GROWTH - 1) * 100)} %`,
+  async (observer, source) => {
     const cwd = temporaryFolder();
     await saveModel(cwd, wideNet());
-    saveNpz(cwd, { image: noise([10 * SAMPLES, 1, 32, 32]) });
+    if (source === 'data.npz') saveNpz(cwd, { image: noise([10 * SAMPLES, 1, 32, 32]) });
+    else saveLines(join(cwd, source));
     const peakFor = async (samples: number): Promise<number> => {
       const peaks: number[] = [];
       for (let run = 0; run < RUNS; run++) {
         const words = ['--observer', observer, '--samples', String(samples), '--force', '--no-verify'];
-        const args = ['quantize', 'model.onnx', '-c', 'data.npz', ...words];
+        const args = ['quantize', 'model.onnx', '-c', source, ...words];
         const { code, stderr } = await zeropoint(args, { cwd, runner: RUNNER });
         expect(code).toBe(0);
         peaks.push(Number(/peak (\d+)/.exec(stderr)?.[1]));

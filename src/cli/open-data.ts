@@ -7,6 +7,7 @@ import {
   openImageData,
   type CalibrationData,
   type CalibrationDataOptions,
+  type DataPart,
   type Model,
   type Shard,
 } from 'zeropoint/onnx';
@@ -25,7 +26,7 @@ export async function openData(
 ): Promise<CalibrationData | undefined> {
   const { calibrate: path, batchSize, samples, shuffle, shard } = options;
   if (path === undefined) return undefined;
-  const seed = shuffle === true ? 0 : shuffle;
+  const seed = seedOf(shuffle);
   const dealing: CalibrationDataOptions = { batchSize, samples, seed, shard };
   if (await isFolder(path)) return openFolder(path, model, { ...options, ...dealing });
   const word = IMAGE_WORDS.find((name) => options[name] !== undefined);
@@ -36,6 +37,27 @@ export async function openData(
     );
   }
   return openCalibrationData(path, inputValues(model), dealing);
+}
+
+/** What a plan and a report remember of the data. */
+export function dataPart(
+  { samples, batchSize, decoder }: CalibrationData,
+  { calibrate: source = '', shuffle, shard }: DataOptions & { readonly shard?: Shard },
+): DataPart {
+  const seed = seedOf(shuffle);
+  return {
+    source,
+    samples,
+    batchSize,
+    ...(seed !== undefined && { seed }),
+    ...(shard !== undefined && { shard }),
+    ...(decoder !== undefined && { decoder }),
+  };
+}
+
+/** `--shuffle` without a seed has one all the same: the result can be had again. */
+function seedOf(shuffle: DataOptions['shuffle']): number | undefined {
+  return shuffle === true ? 0 : shuffle;
 }
 
 /** What is taken for an image. Other files (labels, licences) are passed over. */

@@ -10,13 +10,12 @@ import {
   readyStatic,
   type CalibrationData,
   type Plan,
-  type PlanFile,
   type ReadyModel,
 } from 'zeropoint/onnx';
 import { Interrupted, UsageError } from '../errors.ts';
 import { checkFree, checkOutput, defaultOutput, totalSize } from '../files.ts';
 import { runVerb, type Context, type Outcome } from '../frame.ts';
-import { openData } from '../open-data.ts';
+import { dataPart, openData } from '../open-data.ts';
 import { openRunner } from '../runtime.ts';
 import { counted, table } from '../table.ts';
 import type { CalibrateOptions } from '../verbs/calibrate.ts';
@@ -75,7 +74,7 @@ async function openJob(input: string, options: CalibrateOptions): Promise<Calibr
     model: await identifyModel(original, { name: basename(input), size }),
     configuration: { observer, activationDtype, perTensor, exclude },
     equalize: true,
-    data: [partOf(data, options)],
+    data: [dataPart(data, options)],
     plan: ready.plan,
   };
   return { input, output, options, ready, data, origin };
@@ -98,21 +97,6 @@ async function checkPlaces(
       },
     );
   });
-}
-
-function partOf(
-  { samples, batchSize, decoder }: CalibrationData,
-  { calibrate: source = '', shuffle, shard }: CalibrateOptions,
-): PlanFile['data'][number] {
-  const seed = shuffle === true ? 0 : shuffle;
-  return {
-    source,
-    samples,
-    batchSize,
-    ...(seed !== undefined && { seed }),
-    ...(shard !== undefined && { shard }),
-    ...(decoder !== undefined && { decoder }),
-  };
 }
 
 function dryRun({ input, output, ready, data }: CalibrateJob): Outcome {

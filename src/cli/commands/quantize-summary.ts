@@ -16,6 +16,7 @@ export function summary(job: QuantizeJob, result: QuantizeResult): string {
   const head = table([
     ['wrote', `${output.file}  (${report.mode}${samples}, ${seconds.toFixed(1)} s)`],
     ['size', `${bytes(input.size)} → ${bytes(output.size)}  (${percent(output.size / input.size)})`],
+    ...decoders(result),
     ...(raisedOpset === undefined
       ? []
       : [['opset', `${raisedOpset.from} → ${raisedOpset.to}, which has the integer forms`]]),
@@ -27,6 +28,11 @@ export function summary(job: QuantizeJob, result: QuantizeResult): string {
     nextStep(job, result),
   ];
   return parts.join('\n');
+}
+
+function decoders({ calibration }: QuantizeResult): readonly (readonly string[])[] {
+  const names = new Set((calibration ?? []).flatMap(({ decoder }) => decoder ?? []));
+  return [...names].map((name) => ['decoder', name]);
 }
 
 function errorTable({ options }: QuantizeJob, { verification }: QuantizeResult): string {

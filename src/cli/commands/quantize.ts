@@ -15,7 +15,9 @@ import {
   clean,
   type CalibrationData,
   type Converted,
+  type DataPart,
   type Model,
+  type PlanFile,
   type Progress,
   type QuantizationReport,
   type ReadyModel,
@@ -24,7 +26,7 @@ import type { QConfigMapping } from 'zeropoint';
 import { checkOutput, defaultOutput, stageOutput, totalSize } from '../files.ts';
 import { runVerb, type Context } from '../frame.ts';
 import { chooseMode, type ModeChoice } from '../mode.ts';
-import { openData } from '../open-data.ts';
+import { dataPart, openData } from '../open-data.ts';
 import type { ProgressFacts } from '../progress.ts';
 import { openRunner } from '../runtime.ts';
 import { readPlan } from '../read-plan.ts';
@@ -48,7 +50,8 @@ export interface QuantizeJob {
   readonly mapping: QConfigMapping | undefined;
   readonly data: CalibrationData | undefined;
   /** With `--plan`: what was calibrated before. */
-  readonly plan?: ReadyModel;
+  readonly plan: ReadyModel | undefined;
+  readonly calibration: readonly DataPart[] | null;
 }
 
 /** What was done; printed as it is by `--json`. */
@@ -56,6 +59,8 @@ export interface QuantizeResult {
   readonly input: FileFacts;
   readonly output: FileFacts;
   readonly mode: ModeChoice;
+  /** What ranges were measured on, with the decoder where it was images; null where none were. */
+  readonly calibration: readonly DataPart[] | null;
   readonly report: QuantizationReport;
   /** null with `--no-verify`. */
   readonly verification: Verification | null;
@@ -85,32 +90,45 @@ async function openJob(input: string, options: QuantizeOptions): Promise<Quantiz
   const output = options.output ?? defaultOutput(input);
   const original = await readModel(input);
   const plan = options.plan === undefined ? undefined : await openPlan(original, input, options.plan);
-  const choice = plan?.choice ?? chooseMode(original, input, options);
+  const choice = plan === undefined ? chooseMode(original, input, options) : choiceOf(plan.file);
   if (!options.dryRun) await checkOutput(output, options.force ?? false);
-  if (plan !== undefined) {
-    const { model } = plan.ready;
-    const data = await openData(model, options);
-    return { input, output, options, choice, original, model, mapping: undefined, data, plan: plan.ready };
-  }
-  const { model: cleaned } = await clean(original);
-  const mapping = qconfigMappingOf(cleaned, options);
-  const model = choice.mode === 'static' ? await raised(cleaned, mapping) : cleaned;
-  return { input, output, options, choice, original, model, mapping, data: await openData(model, options) };
+  const { model, mapping } =
+    plan === undefined
+      ? await prepared(original, choice, options)
+      : { model: plan.ready.model, mapping: undefined };
+  const data = await openData(model, options);
+  const measured = choice.mode === 'static' && data !== undefined ? [dataPart(data, options)] : null;
+  const calibration = plan === undefined ? measured : plan.file.data;
+  return { input, output, options, choice, original, model, mapping, data, calibration, plan: plan?.ready };
 }
 
-/** What a kept plan decides. @throws GraphError if it is for another model */
+/** A kept plan, and the model that it speaks of. @throws GraphError if it is for another model */
 async function openPlan(
   model: Model,
   path: string,
   planPath: string,
-): Promise<{ readonly choice: ModeChoice; readonly ready: ReadyModel }> {
+): Promise<{ readonly file: PlanFile; readonly ready: ReadyModel }> {
   const file = await readPlan(planPath);
   const identity = await identifyModel(model, { name: basename(path), size: await totalSize(path, model) });
   checkSameModel(file, identity, planPath);
+  return { file, ready: await readyForPlan(model, file.plan, file) };
+}
+
+function choiceOf(file: PlanFile): ModeChoice {
   const missing = missingShards(file);
   const partial = missing.length === 0 ? '' : `; shards ${missing.join(', ')} of the data are not in it`;
-  const choice: ModeChoice = { mode: 'static', reason: `as --plan says${partial}` };
-  return { choice, ready: await readyForPlan(model, file.plan, file) };
+  return { mode: 'static', reason: `as --plan says${partial}` };
+}
+
+/** The model folded and tidied; for static mode in an opset that has the forms that are wanted. */
+async function prepared(
+  original: Model,
+  { mode }: ModeChoice,
+  options: QuantizeOptions,
+): Promise<{ readonly model: Model; readonly mapping: QConfigMapping }> {
+  const { model } = await clean(original);
+  const mapping = qconfigMappingOf(model, options);
+  return { model: mode === 'static' ? await raised(model, mapping) : model, mapping };
 }
 
 /** The model in an opset that has the forms that are wanted: per-channel weights need 13. */
@@ -134,6 +152,7 @@ async function run(job: QuantizeJob, context: Context): Promise<QuantizeResult> 
       input,
       output: { file: job.output, size: files.reduce((sum, { size }) => sum + size, 0) },
       mode: job.choice,
+      calibration: job.calibration,
       report,
       verification,
       seconds: (performance.now() - start) / 1000,
