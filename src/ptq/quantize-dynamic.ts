@@ -11,7 +11,6 @@
  * 2. Gemm with a constant float32 B and transA = 0.
  * 3. B is computed (attention), is no matrix, or is not float32; the op is another one: left in float, with the reason.
  */
-import { UnsupportedError } from '../errors.ts';
 import { checkOpset } from '../graph/opset.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
@@ -21,6 +20,7 @@ import { getBackend } from '../kernels/backend.ts';
 import { inputOf, outputOf, present } from '../passes/access.ts';
 import { clean } from '../passes/clean.ts';
 import type { SkippedNode } from '../passes/pass.ts';
+import { raiseOpset } from '../passes/raise-opset.ts';
 import { removeUnusedInPlace } from '../passes/remove-unused.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import { Tensor } from '../tensor/tensor.ts';
@@ -35,7 +35,7 @@ import type { ObserverSpec } from './plan.ts';
 import type { QuantizedNode, QuantizedWeight } from './report.ts';
 import { VERSION } from './version.ts';
 
-/** DynamicQuantizeLinear exists since this opset. */
+/** DynamicQuantizeLinear exists since this opset; older models are raised to it. */
 const DYNAMIC_OPSET = 11;
 /** TensorProto.DataType of float32, for Cast. */
 const FLOAT = 1;
@@ -61,9 +61,9 @@ export async function quantizeDynamic(
 ): Promise<Converted> {
   checkOpset(model);
   checkNotQuantized(model);
-  checkDynamicOpset(model);
   const cleaned = (await clean(model)).model;
-  const copy = cleaned === model ? model.clone() : cleaned;
+  const ready = (await raiseOpset(cleaned, DYNAMIC_OPSET)).model;
+  const copy = ready === model ? model.clone() : ready;
   const mapping = qconfigMapping ?? staticQConfigMapping({ perChannel });
   const job = new DynamicJob(copy.graph, options.names ?? 'short');
   const nodes = copy.graph.nodes.toArray();
@@ -88,20 +88,9 @@ export async function quantizeDynamic(
     absorbed: [],
     samples: 0,
     backend: getBackend(),
+    ...(ready.opset === model.opset ? {} : { raisedOpset: { from: model.opset, to: ready.opset } }),
   } as const;
   return { model: copy, report };
-}
-
-function checkDynamicOpset(model: Model): void {
-  if (model.opset >= DYNAMIC_OPSET) return;
-  throw new UnsupportedError(
-    `quantizeDynamic: expected opset ${DYNAMIC_OPSET} or newer, got ${model.opset}`,
-    {
-      code: 'UNSUPPORTED_OPSET',
-      hint: `DynamicQuantizeLinear came with opset ${DYNAMIC_OPSET}: export the model again with a newer opset.`,
-      details: { opset: model.opset },
-    },
-  );
 }
 
 /** The three outputs of DynamicQuantizeLinear. */
