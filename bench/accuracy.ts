@@ -105,7 +105,7 @@ function calibration(data: Data): Feeds[] {
   );
 }
 
-const MODES: Readonly<Record<string, (model: Model, data: Data) => Promise<Converted>>> = {
+const MODES: Readonly<Record<string, (model: Model, data: Data) => Promise<Pick<Converted, 'model'>>>> = {
   'static, by channel': (model, data) => quantizeStatic(model, { batches: calibration(data) }),
   'static, per tensor': (model, data) =>
     quantizeStatic(model, {

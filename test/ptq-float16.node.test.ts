@@ -336,6 +336,12 @@ describe('what says its own type', () => {
     expect(countOf(model, 'Cast')).toBe(2);
   });
 
+  it('CastLike of float16 to float16 disappears', async () => {
+    const float = modelOf((b, x) => b.op('CastLike', [b.op('Relu', [x]), b.op('MatMul', [x, weight(b)])]));
+    const { model } = await converted(float);
+    expect(countOf(model, 'CastLike')).toBe(0);
+  });
+
   it('Constant in all its forms', async () => {
     const float = modelOf((b, x) => {
       const scalar = b.op('Constant', [], { value_float: attr.float(0.5) });
@@ -432,6 +438,24 @@ describe('operators', () => {
     });
     const { report } = await converted(float);
     expect(report.casts.inserted).toBe(3);
+  });
+
+  it('forms that onnxruntime refuses in float16 stay: scatter with a reduction, attention with an additive mask', async () => {
+    const float = buildModel(
+      (b) => {
+        const x = b.input('x', 'float32', [1, 2, 4, 4]);
+        const index = b.constant('index', tensor(BigInt64Array.of(0n, 0n), [2, 1]));
+        const twice = b.op('Concat', [x, x], { axis: 0 });
+        b.output(b.op('ScatterND', [x, index, twice], { reduction: 'add' }), 'sum', 'float32');
+        b.output(b.op('ScatterND', [x, index, twice]), 'last', 'float32');
+        b.output(b.op('Attention', [x, x, x, b.constant('mask', random([4, 4], 8))]), 'masked', 'float32');
+        b.output(b.op('Attention', [x, x, x]), 'plain', 'float32');
+        b.output(b.op('RMSNormalization', [x, weight(b, 'scale', [4])]), 'norm', 'float32');
+      },
+      { opset: 23, irVersion: 11 },
+    );
+    const { report } = await converted(float, { x: random([1, 2, 4, 4]) });
+    expect(report.skipped.map(({ node }) => node)).toEqual(['scatternd', 'attention']);
   });
 
   it.each(Object.keys(KEEP_PRESETS))('keep preset %s: a net still runs', async (opTypes) => {

@@ -81,10 +81,12 @@ export class Assignment {
 
   /** RandomNormalLike and friends, where both the input and the output are float32. */
   #givesLike(node: Node): boolean {
-    const isFloat = (value: Value | undefined): boolean =>
-      value !== undefined && this.#kinds.kinds.get(value) === 'float32';
-    return outputTypeOf(node)?.followsInput === true && isFloat(node.inputs[0]) && isFloat(node.outputs[0]);
+    if (outputTypeOf(node)?.followsInput !== true) return false;
+    return this.#isFloat(node.inputs[0]) && this.#isFloat(node.outputs[0]);
   }
+
+  readonly #isFloat = (value: Value | undefined): boolean =>
+    value !== undefined && this.#kinds.kinds.get(value) === 'float32';
 
   /** What a graph wants its output `value` to be. */
   outputDemand(graph: Graph, value: Value): Demand {
@@ -144,7 +146,7 @@ export class Assignment {
   /** Marks what is kept in a graph and below; gives the functions that are called from there. */
   #mark(graph: Graph, inherited: string | undefined): void {
     for (const node of graph.nodes) {
-      const reason = inherited ?? this.#options.keep(node) ?? this.#unknown(node);
+      const reason = inherited ?? this.#options.keep(node, this.#isFloat) ?? this.#unknown(node);
       if (reason !== undefined) this.#keptNodes.set(node, reason);
       for (const body of node.subgraphs)
         this.#mark(body, reason && `it lies in ${node.label}, which stays in float32`);

@@ -18,6 +18,9 @@ const NAMES = {
   full: { short: 'f', suffix: '_cast_to_fp32' },
 } as const satisfies Record<Width, { readonly short: string; readonly suffix: string }>;
 
+/** CastLike between equal types is not only useless: onnxruntime 1.30 stumbles over it in float16. */
+const CASTS = new Set(['Cast', 'CastLike']);
+
 export class CastInserter {
   readonly #assignment: Assignment;
   readonly #kinds: Kinds;
@@ -91,13 +94,13 @@ export class CastInserter {
   }
 
   /**
-   * Cast nodes of the model:
+   * Cast and CastLike nodes of the model:
    * 1. to the type that their input has now: removed.
    * 2. to a type that a Cast of ours gives as well: their readers take that one.
    */
   foldCasts(graph: Graph): void {
     for (const node of graph.nodes) {
-      if (!node.is('Cast') || node.outputs[0] === undefined) continue;
+      if (!CASTS.has(node.opType) || node.domain !== '' || node.outputs[0] === undefined) continue;
       const [input, output] = [inputOf(node, 0), outputOf(node)];
       const [from, to] = [this.#widthOf(input), this.#widthOf(output)];
       if (from === undefined || to === undefined) continue;

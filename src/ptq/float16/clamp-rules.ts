@@ -32,6 +32,7 @@ export const CLAMP_RULES = {
   'transformersjs-3': { float16: { least: 1e-7, greatest: 1e4 }, bfloat16: undefined },
 } as const satisfies Record<string, Readonly<Record<HalfDType, ClampRange | undefined>>>;
 
+/** Name of a rule. */
 export type ClampRule = keyof typeof CLAMP_RULES;
 
 /** What narrowing did to the values of one constant. */

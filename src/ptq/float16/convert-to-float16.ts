@@ -71,7 +71,7 @@ export async function convertToFloat16(
   const copy = cleaned === model ? model.clone() : cleaned;
   const kinds = inferKinds(copy, dtype);
   const scales = await smallScales(copy, dtype);
-  const keepAll: KeepReason = (node) => keep(node) ?? scales.get(node);
+  const keepAll: KeepReason = (node, isFloat) => keep(node, isFloat) ?? scales.get(node);
   const assignment = new Assignment(copy, kinds, { dtype, keep: keepAll, keepsIO });
   const converted = assignment.convertedCount();
   const skipped = assignment.skipped();

@@ -4,6 +4,7 @@
  */
 import type { Node } from '../../graph/node.ts';
 import type { Model } from '../../graph/model.ts';
+import type { Value } from '../../graph/value.ts';
 import type { Overflow } from './find-overflows.ts';
 
 /** Operator (`MatMul`, `com.microsoft.Attention`) → why it stays in float32. */
@@ -27,7 +28,7 @@ const TRADITIONAL_OPS = TRADITIONAL.replaceAll(/\S+/g, 'ai.onnx.ml.$&');
 /** Lists by name. Operators whose schema has no float16 stay in float32 without being listed. */
 export const KEEP_PRESETS = {
   default: {
-    ...rows('RandomNormal RandomUniform', NO_KERNEL),
+    ...rows('MeanVarianceNormalization RandomNormal RandomUniform', NO_KERNEL),
     ...rows('CumSum MelWeightMatrix NonMaxSuppression Range RoiAlign', COORDINATES),
     ...rows('LpNormalization ReduceL2', SQUARES),
   },
@@ -44,7 +45,30 @@ export const KEEP_PRESETS = {
   },
 } as const satisfies Record<string, KeptOps>;
 
+/** Name of a list. */
 export type KeepPreset = keyof typeof KEEP_PRESETS;
+
+/** A form of an operator that stays float32 while others do not. */
+interface KeptForm {
+  readonly reason: string;
+  applies(node: Node, isFloat: (value: Value | undefined) => boolean): boolean;
+}
+
+const reduces: KeptForm = {
+  reason: 'onnxruntime 1.30 has no float16 kernel for its reduction',
+  applies: (node) => node.string('reduction', 'none') !== 'none',
+};
+
+/** Forms that onnxruntime 1.30 refuses in float16; they stay with every list but `'none'`. */
+const KEPT_FORMS: Readonly<Record<string, KeptForm>> = {
+  Attention: {
+    reason: 'onnxruntime 1.30 refuses it in float16 with an additive mask or a window',
+    applies: ({ inputs, attributes }, isFloat) =>
+      isFloat(inputs[3]) || attributes.has('left_window_size') || attributes.has('right_window_size'),
+  },
+  ScatterElements: reduces,
+  ScatterND: reduces,
+};
 
 /** Nodes to keep in float32. */
 export interface KeepOptions {
@@ -55,7 +79,7 @@ export interface KeepOptions {
 }
 
 /** Why a node stays in float32; undefined if nobody said so. */
-export type KeepReason = (node: Node) => string | undefined;
+export type KeepReason = (node: Node, isFloat: (value: Value | undefined) => boolean) => string | undefined;
 
 /**
  * @throws RangeError for a preset that does not exist, and for a name or operator that no node has: it would be a typo that
@@ -79,11 +103,13 @@ export function keepReason(model: Model, keep: KeepOptions, overflows: readonly 
     }
     return undefined;
   };
-  return (node) => {
+  return (node, isFloat) => {
     const overflow = touched(node);
     if (overflow !== undefined) return `${overflow.value} reaches ${overflow.largest} in the data given`;
     if (names.some((name) => matches(name, node))) return 'the options name it';
-    return Object.hasOwn(ops, node.qualifiedOp) ? ops[node.qualifiedOp] : undefined;
+    if (Object.hasOwn(ops, node.qualifiedOp)) return ops[node.qualifiedOp];
+    const form = Object.hasOwn(KEPT_FORMS, node.qualifiedOp) ? KEPT_FORMS[node.qualifiedOp] : undefined;
+    return keep.opTypes !== 'none' && form?.applies(node, isFloat) === true ? form.reason : undefined;
   };
 }
 

@@ -77,12 +77,14 @@ function parameter(parameters: string, index: number): string {
  * - Resize: regions of interest are coordinates, and stay float32 beside the scales.
  * - DequantizeLinear-23: without output_dtype the output has the type of the scale.
  * - OptionalGetElement: of a tensor it gives that tensor.
+ * - RMSNormalization: onnx infers the type of X for the output, onnxruntime multiplies both.
  */
 const OVERRIDES: readonly (readonly [op: string, since: number, signature: string])[] = [
   ['Resize', 11, 'Aff->A|1'],
   ['Resize', 13, 'Aff->A|3'],
   ['DequantizeLinear', 23, '-A->A|3'],
   ['OptionalGetElement', 18, 'A>A|1'],
+  ['RMSNormalization', 23, 'AA>A|3'],
 ];
 
 type Versions = { readonly since: number; readonly signature: Signature }[];
