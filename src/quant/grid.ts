@@ -25,7 +25,8 @@ export interface GridRequest {
  * `torch.tensor` does. Zero points: Int32Array, or Float32Array where `zeroPoints` is `float`.
  *
  * @throws RangeError if a count differs; if a scale, rounded to float32, is not finite and > 0 (`torch-2.13` accepts
- * all, as torch does); if a zero point is outside the range, or not an integer where integers are asked for.
+ * all, as torch does); if a zero point is outside the range, not an integer where integers are asked for, or not
+ * finite where floats are (`torch-2.13` accepts these).
  */
 export function makeGrid(scales: ParamValues, zeroPoints: ParamValues, request: GridRequest): Grid {
   const checkedScales = toScales(paramArray(scales, `${request.where}: scales`), request);
@@ -97,7 +98,14 @@ function toZeroPoints(
 ): Int32Array | Float32Array {
   const { where, count, range } = request;
   checkCount('zero points', values.length, request);
-  if (request.zeroPoints === 'float') return Float32Array.from(values as ArrayLike<number | bigint>, Number);
+  if (request.zeroPoints === 'float') {
+    const floats = Float32Array.from(values as ArrayLike<number | bigint>, Number);
+    const bad = request.numerics === 'torch-2.13' ? -1 : floats.findIndex((value) => !Number.isFinite(value));
+    if (bad < 0) return floats;
+    throw new RangeError(
+      `${where}: expected a finite zero point, got ${String(values[bad])}${at(bad, count)}`,
+    );
+  }
   const [low, high] = range;
   for (let i = 0; i < count; i++) {
     const zeroPoint = Number(values[i]);

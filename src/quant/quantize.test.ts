@@ -46,6 +46,14 @@ describe('quantizePerTensor', () => {
     }
   });
 
+  test('float zero points are finite, but for torch-2.13', () => {
+    const qscheme = 'per_channel_affine_float_qparams' as const;
+    const run = (numerics: 'default' | 'torch-2.13'): unknown =>
+      quantizePerChannel(tensor([1, 2]), [1, 1], [0, NaN], 0, 'quint8', { qscheme, numerics });
+    expect(() => run('default')).toThrow(/expected a finite zero point, got NaN at channel 1/);
+    expect(() => run('torch-2.13')).not.toThrow();
+  });
+
   test('a parameter that is none is named', () => {
     const x = tensor([1]);
     expect(() => quantizePerTensor(x, undefined as never, 0, 'quint8')).toThrow(
