@@ -52,42 +52,53 @@ export function emptyScan(): RangeScan {
 /** Half the smallest subnormal: this and what is smaller rounds to 0. */
 const ZERO_BELOW = { float16: 2 ** -25, bfloat16: 2 ** -134 } as const satisfies Record<HalfDType, number>;
 
-/** The 16-bit patterns of `x`, which is clamped in place. `scan` counts on. */
-export function narrowValues(
+/** Counts what does not fit into `dtype` by `range`; `scan` counts on. `x` stays as it is. */
+export function scanValues(
   x: Float32Array,
   dtype: HalfDType,
-  range: ClampRange,
+  { greatest }: ClampRange,
   scan: RangeScan,
-): Uint16Array {
-  clampInPlace(x, range, ZERO_BELOW[dtype], scan);
+): void {
+  const zeroBelow = ZERO_BELOW[dtype];
+  let { clamped, underflowed, largest } = scan;
+  for (let i = 0; i < x.length; i++) {
+    const magnitude = Math.abs(x[i]);
+    // Most values; NaN fails this and what follows.
+    if (magnitude > zeroBelow && magnitude <= largest) continue;
+    if (magnitude <= zeroBelow) underflowed += magnitude === 0 ? 0 : 1;
+    else if (magnitude < Infinity) largest = magnitude;
+  }
+  scan.largest = largest;
+  scan.underflowed = underflowed;
+  if (largest > greatest) clamped += countBeyond(x, greatest);
+  scan.clamped = clamped;
+}
+
+function countBeyond(x: Float32Array, greatest: number): number {
+  let count = 0;
+  for (const value of x) {
+    const magnitude = Math.abs(value);
+    if (magnitude > greatest && magnitude < Infinity) count++;
+  }
+  return count;
+}
+
+/** The 16-bit patterns of `x`, which is clamped in place. */
+export function narrowValues(x: Float32Array, dtype: HalfDType, range: ClampRange): Uint16Array {
+  if (range.least > 0 || range.greatest < Infinity) clampInPlace(x, range);
   const bits = new Uint16Array(x.length);
   if (dtype === 'float16') kernels().float32ToFloat16(x, bits);
   else for (let i = 0; i < x.length; i++) bits[i] = bfloat16Bits(x[i]);
   return bits;
 }
 
-function clampInPlace(
-  x: Float32Array,
-  { least, greatest }: ClampRange,
-  zeroBelow: number,
-  scan: RangeScan,
-): void {
-  let { clamped, underflowed, largest } = scan;
+function clampInPlace(x: Float32Array, { least, greatest }: ClampRange): void {
   for (let i = 0; i < x.length; i++) {
     const value = x[i];
     const magnitude = Math.abs(value);
-    // Not NaN, not infinite, not 0.
-    if (!(magnitude < Infinity) || magnitude === 0) continue;
-    if (magnitude > largest) largest = magnitude;
-    if (magnitude > greatest) {
-      clamped++;
-      x[i] = value < 0 ? -greatest : greatest;
-    } else {
-      if (magnitude <= zeroBelow) underflowed++;
-      if (magnitude < least) x[i] = value < 0 ? -least : least;
-    }
+    if (magnitude >= least && magnitude <= greatest) continue;
+    // Left: too small or too large, 0, NaN, infinite.
+    if (magnitude > greatest && magnitude < Infinity) x[i] = value < 0 ? -greatest : greatest;
+    else if (magnitude > 0 && magnitude < least) x[i] = value < 0 ? -least : least;
   }
-  scan.clamped = clamped;
-  scan.underflowed = underflowed;
-  scan.largest = largest;
 }

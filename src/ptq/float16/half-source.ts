@@ -6,7 +6,7 @@ import type { TensorSource } from '../../graph/tensor-source.ts';
 import { bytesOf, memorySource } from '../../graph/tensor-source.ts';
 import { elementCount } from '../../tensor/shape.ts';
 import { Tensor } from '../../tensor/tensor.ts';
-import { emptyScan, narrowValues, type ClampRange, type RangeScan } from './clamp-rules.ts';
+import { emptyScan, narrowValues, scanValues, type ClampRange, type RangeScan } from './clamp-rules.ts';
 import type { HalfDType } from './signatures.ts';
 
 /** Elements that are read at once: 4 MiB of float32. */
@@ -32,16 +32,22 @@ export async function narrowSource(
 ): Promise<Narrowed> {
   const count = elementCount(source.shape);
   const scan = emptyScan();
-  const narrow = new HalfSource(source, dtype, range);
-  if (count <= SMALL) {
-    const bits = await narrow.bits(0, count, scan);
-    return { source: memorySource(new Tensor(dtype, source.shape, bits)), scan };
-  }
   for (let from = 0; from < count; from += PIECE) {
     signal?.throwIfAborted();
-    await narrow.bits(from, Math.min(PIECE, count - from), scan);
+    scanValues(await readFloats(source, from, Math.min(PIECE, count - from)), dtype, range, scan);
   }
-  return { source: narrow, scan };
+  // What was not clamped need not be compared again.
+  const rest = scan.clamped === 0 ? { ...range, greatest: Infinity } : range;
+  const narrow = new HalfSource(source, dtype, rest);
+  return { source: count <= SMALL ? memorySource(await narrow.load()) : narrow, scan };
+}
+
+/** In own memory: what was read may be shared, or begin at an odd byte. */
+async function readFloats(source: TensorSource, from: number, count: number): Promise<Float32Array> {
+  const bytes = await source.read(from * FLOAT_BYTES, count * FLOAT_BYTES);
+  const values = new Float32Array(count);
+  new Uint8Array(values.buffer).set(bytes);
+  return values;
 }
 
 class HalfSource implements TensorSource {
@@ -61,12 +67,9 @@ class HalfSource implements TensorSource {
   }
 
   /** Patterns of elements `from` to `from + count`. */
-  async bits(from: number, count: number, scan: RangeScan = emptyScan()): Promise<Uint16Array> {
-    const bytes = await this.#source.read(from * FLOAT_BYTES, count * FLOAT_BYTES);
-    // Own memory: what was read may be shared, or begin at an odd byte, and is clamped in place.
-    const values = new Float32Array(count);
-    new Uint8Array(values.buffer).set(bytes);
-    return narrowValues(values, this.elementType, this.#range, scan);
+  async bits(from: number, count: number): Promise<Uint16Array> {
+    const values = await readFloats(this.#source, from, count);
+    return narrowValues(values, this.elementType, this.#range);
   }
 
   async load(): Promise<Tensor> {
