@@ -54,7 +54,7 @@ describe('pixels', () => {
   it('are the same from a path, bytes and a Blob', async () => {
     const bytes = new Uint8Array(readFileSync(path('wide.png')));
     const x = await first([path('wide.png'), bytes, new Blob([bytes])], any('uint8'), { size: 12 });
-    const [a, b, c] = [0, 1, 2].map((i) => [...x.data.slice(i * 432, (i + 1) * 432)]);
+    const [a, b, c] = [0, 1, 2].map((i) => Array.from(x.data.slice(i * 432, (i + 1) * 432), Number));
     expect(a).toEqual(b);
     expect(a).toEqual(c);
   });

@@ -8,7 +8,7 @@ export interface Line {
   readonly bytes: Uint8Array;
 }
 
-const CHUNK_BYTES = 1_048_576;
+const CHUNK_BYTES = 262_144;
 /** A line is parsed as a whole, at about ten times its size; the largest images people feed are a few megabytes. */
 const MAX_LINE_BYTES = 67_108_864;
 const LINE_FEED = 10;
