@@ -19,7 +19,8 @@ export interface QuantRange {
   readonly quantMax: number;
   /**
    * The code of 0 under a symmetric scheme: 0 if the dtype is signed; else half the number of codes (128 of 256),
-   * or floor((quantMin + quantMax) / 2) where the range was given or halved. So an explicit 0..255 has 127 (PyTorch).
+   * or floor((quantMin + quantMax) / 2) where the range was given or halved. So an explicit 0..255 has 127 (PyTorch),
+   * and 0..255 halved has 63 (PyTorch keeps 128 there, which is no code of 0..127).
    */
   readonly symmetricZeroPoint: number;
 }
