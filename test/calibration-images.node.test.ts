@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Tensor } from 'zeropoint';
 import { openImageData, type ImageDataOptions, type ImageLike, type RunnerValue } from 'zeropoint/onnx';
 
@@ -120,6 +120,39 @@ describe('what is not said is taken from the model', () => {
   it('the decoder is named with its version', async () => {
     const { decoder } = await openImageData([path('wide.png')], [any()], { size: 8 });
     expect(decoder).toMatch(/^sharp \d+\.\d+\.\d+ \(libvips \d+\.\d+\.\d+\)$/);
+  });
+});
+
+describe('in a browser', () => {
+  /** What the decoder uses of a browser: an image of 3 x 2 pixels whose bytes count up, alpha included. */
+  function stubBrowser(): { readonly options: unknown[] } {
+    const options: unknown[] = [];
+    const rgba = Uint8ClampedArray.from({ length: 24 }, (_, i) => i);
+    vi.stubGlobal('createImageBitmap', async (_blob: Blob, wanted: unknown) => {
+      options.push(wanted);
+      return { width: 3, height: 2, close: () => undefined };
+    });
+    vi.stubGlobal(
+      'OffscreenCanvas',
+      class {
+        getContext = () => ({ drawImage: () => undefined, getImageData: () => ({ data: rgba }) });
+      },
+    );
+    vi.stubGlobal('navigator', { userAgent: 'a browser' });
+    onTestFinished(() => void vi.unstubAllGlobals());
+    return { options };
+  }
+
+  it('createImageBitmap decodes, without colour conversion or premultiplied alpha, which is dropped', async () => {
+    const { options } = stubBrowser();
+    const images = [new Blob([new Uint8Array(4)])];
+    const data = await openImageData(images, [any('uint8')], { size: [2, 3], layout: 'NCHW' });
+    expect(data.decoder).toBe('createImageBitmap (a browser)');
+    const { value } = await data.batches().next();
+    expect([...(value?.x.data ?? [])]).toEqual([
+      0, 4, 8, 12, 16, 20, 1, 5, 9, 13, 17, 21, 2, 6, 10, 14, 18, 22,
+    ]);
+    expect(options).toEqual([{ colorSpaceConversion: 'none', premultiplyAlpha: 'none' }]);
   });
 });
 

@@ -60,7 +60,7 @@ const MAX_GARBAGE_KB = 36_000;
 it(`.jsonl: 97 MB more text raise peak memory by at most ${MAX_GARBAGE_KB / 1000} MB`, async () => {
   const cwd = temporaryFolder();
   await saveModel(cwd, wideNet());
-  const text = Array.from(noise([32, 32]).data, (value) => Number(value).toFixed(5)).join();
+  const text = Array.from(noise([32, 32]).data as Float32Array, (value) => value.toFixed(5)).join();
   const line = `{"image": [${text}]}\n`;
   const few = Math.round(10_800_000 / line.length);
   for (let i = 0; i < 10; i++) appendFileSync(join(cwd, 'data.jsonl'), line.repeat(few));
