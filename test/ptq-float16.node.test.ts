@@ -613,12 +613,13 @@ describe('graphs inside', () => {
   it('a local function that is called with other types stays as it is, and so do its calls', async () => {
     const float = calling((b, x) => {
       const whole = b.op('Cast', [x], { to: 7 });
-      const count = b.op('Cast', [b.op('local.halve', [whole])], { to: FLOAT });
+      const twice = b.op('local.halve', [b.op('local.halve', [whole])]);
+      const count = b.op('Cast', [twice], { to: FLOAT });
       return b.op('Add', [b.op('local.halve', [x]), b.op('Relu', [count])]);
     });
     const { report } = await converted(float);
     expect(report.skipped).toEqual([
-      { node: 'halve_1', opType: 'local.halve', reason: 'the function halve stays in float32' },
+      { node: 'halve_2', opType: 'local.halve', reason: 'the function halve stays in float32' },
     ]);
   });
 });

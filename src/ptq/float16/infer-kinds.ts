@@ -49,7 +49,10 @@ export function hasBodies(node: Node): boolean {
 
 class Inference implements Kinds {
   readonly kinds: KindMap = new Map();
-  readonly functions = new Map<ModelFunction, { consistent: boolean; readonly key: string }>();
+  readonly functions = new Map<
+    ModelFunction,
+    { consistent: boolean; readonly byInputs: Map<string, KindMap> }
+  >();
   readonly #model: Model;
   readonly #dtype: HalfDType;
   readonly #calls: ModelFunction[] = [];
@@ -108,7 +111,7 @@ class Inference implements Kinds {
 
   #outputs(node: Node, inputs: readonly Maybe[], kinds: KindMap): (index: number) => Maybe {
     const called = this.functionOf(node);
-    if (called !== undefined) return this.#call(called, inputs, kinds);
+    if (called !== undefined) return this.#call(called, inputs);
     if (hasBodies(node)) return this.#bodies(node, inputs, kinds);
     const signature = this.signatureOf(node);
     return signature === undefined
@@ -133,17 +136,16 @@ class Inference implements Kinds {
     };
   }
 
-  #call(called: ModelFunction, inputs: readonly Maybe[], kinds: KindMap): (index: number) => Maybe {
+  /** A body is looked at once for each combination of input kinds; the first one's are those of its values. */
+  #call(called: ModelFunction, inputs: readonly Maybe[]): (index: number) => Maybe {
     const key = inputs.map(String).join();
-    const known = this.functions.get(called);
-    let inside = kinds;
-    if (known === undefined) this.functions.set(called, { consistent: true, key });
-    else if (known.key !== key) {
-      known.consistent = false;
-      // This call's kinds are its own; the body keeps those of the first.
-      inside = new Map();
-    }
-    if (inside !== kinds || known === undefined) this.#body(called, inside, inputs);
+    const known = this.functions.get(called) ?? { consistent: true, byInputs: new Map<string, KindMap>() };
+    this.functions.set(called, known);
+    const isNew = !known.byInputs.has(key);
+    const inside = known.byInputs.get(key) ?? (known.byInputs.size === 0 ? this.kinds : new Map());
+    known.byInputs.set(key, inside);
+    known.consistent = known.byInputs.size === 1;
+    if (isNew) this.#body(called, inside, inputs);
     return (index) => {
       const value = called.body.outputs[index];
       return value && inside.get(value);

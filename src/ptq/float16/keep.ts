@@ -10,7 +10,6 @@ import type { Overflow } from './find-overflows.ts';
 /** Operator (`MatMul`, `com.microsoft.Attention`) → why it stays in float32. */
 export type KeptOps = Readonly<Record<string, string>>;
 
-const NO_KERNEL = 'onnxruntime 1.30 has no float16 kernel for it';
 const COORDINATES = 'it computes with coordinates and counts: float16 holds whole numbers only up to 2048';
 const SQUARES = 'sums of squares leave the range of float16 from values of 256 on';
 const LISTED = 'the preset lists it';
@@ -28,7 +27,6 @@ const TRADITIONAL_OPS = TRADITIONAL.replaceAll(/\S+/g, 'ai.onnx.ml.$&');
 /** Lists by name. Operators whose schema has no float16 stay in float32 without being listed. */
 export const KEEP_PRESETS = {
   default: {
-    ...rows('MeanVarianceNormalization RandomNormal RandomUniform', NO_KERNEL),
     ...rows('CumSum MelWeightMatrix NonMaxSuppression Range RoiAlign', COORDINATES),
     ...rows('LpNormalization ReduceL2', SQUARES),
   },
@@ -59,6 +57,11 @@ const reduces: KeptForm = {
   applies: (node) => node.string('reduction', 'none') !== 'none',
 };
 
+const always: KeptForm = {
+  reason: 'onnxruntime 1.30 has no float16 kernel for it',
+  applies: () => true,
+};
+
 /** Forms that onnxruntime 1.30 refuses in float16; they stay with every list but `'none'`. */
 const KEPT_FORMS: Readonly<Record<string, KeptForm>> = {
   Attention: {
@@ -66,6 +69,9 @@ const KEPT_FORMS: Readonly<Record<string, KeptForm>> = {
     applies: ({ inputs, attributes }, isFloat) =>
       isFloat(inputs[3]) || attributes.has('left_window_size') || attributes.has('right_window_size'),
   },
+  MeanVarianceNormalization: always,
+  RandomNormal: always,
+  RandomUniform: always,
   ScatterElements: reduces,
   ScatterND: reduces,
 };
