@@ -1,11 +1,18 @@
 /** Plans on the command line: kept, applied, merged, and gone on with after a stop. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { writeModel, type PlanFile } from 'zeropoint/onnx';
 import { convNet, noise, saveModel, saveNpz } from './support/cli-models.ts';
-import { listing, temporaryFolder, useCli, type CliOptions, type CliResult } from './support/cli.ts';
+import {
+  installElsewhere,
+  listing,
+  temporaryFolder,
+  useCli,
+  type CliOptions,
+  type CliResult,
+} from './support/cli.ts';
 
 const zeropoint = useCli();
 
@@ -140,6 +147,25 @@ describe('data', () => {
     expect(minVal[0]).toBeGreaterThanOrEqual(-2);
     expect(maxVal[0]).toBeLessThanOrEqual(2);
     expect(maxVal[0] - minVal[0]).toBeGreaterThan(2);
+  });
+
+  it('sharp is taken from the project of the working directory, or it is said how to get it', async () => {
+    const cwd = await goodFolder();
+    const { zeropoint: elsewhere } = installElsewhere(zeropoint);
+    const words = ['calibrate', 'model.onnx', '-c', IMAGES, '--dry-run', '--json'];
+    const missing = await elsewhere(words, { cwd });
+    expect(missing.code).toBe(1);
+    expect(missing.stderr).toBe(
+      'error: calibrate: expected the package sharp to decode images, got none\nhint: Run: npm install sharp\n',
+    );
+    mkdirSync(join(cwd, 'node_modules'));
+    symlinkSync(
+      fileURLToPath(new URL('../node_modules/sharp', import.meta.url)),
+      join(cwd, 'node_modules/sharp'),
+    );
+    const { code, stdout } = await elsewhere(words, { cwd });
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout).samples).toBe(5);
   });
 
   it.each([
