@@ -198,6 +198,30 @@ describe('quantizeDynamic', () => {
     }
   });
 
+  it('leaves a product with an empty weight in float, with the reason', async () => {
+    const model = modelOf((b, x) => {
+      const none = b.op('MatMul', [x, b.constant('w', tensor(new Float32Array(0), [K, 0]))]);
+      return b.op('Concat', [none, b.op('MatMul', [x, b.constant('v', random([K, 5]))])], { axis: -1 });
+    });
+    const { report } = await quantizeDynamic(model);
+    expect(report.weights.map(({ name }) => name)).toEqual(['v']);
+    expect(report.skipped[0]).toMatchObject({ opType: 'MatMul', reason: "its constant 'w' is empty" });
+  });
+
+  it.each([
+    ['NaN', [NaN]],
+    ['an infinity', [-Infinity]],
+    ['an infinity', Array<number>(K).fill(Infinity)],
+  ])('refuses a weight with %s by name, as weight-only quantization does', async (text, bad) => {
+    const weight = random([K, 5]);
+    bad.forEach((value, row) => (weight.data[row * 5 + 3] = value));
+    const model = modelOf((b, x) => b.op('MatMul', [x, b.constant('w', weight)]));
+    await expect(quantizeDynamic(model)).rejects.toMatchObject({
+      message: `w: expected finite weights, got ${text}`,
+      code: 'GRAPH_INVALID',
+    });
+  });
+
   it('counts nodes of a type for the fifth level of a QConfigMapping', async () => {
     const model = modelOf((b, x) => {
       const weight = (name: string): Value => b.constant(name, random([K, K]));

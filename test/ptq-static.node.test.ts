@@ -465,6 +465,59 @@ describe('bad input', () => {
     expect(prepare(old, staticQConfigMapping({ perChannel: false })).nodes).toHaveLength(2);
   });
 
+  it('leaves nodes with an empty weight or operand in float, with the reason', () => {
+    const empty = tensor(new Float32Array(0), [4, 0]);
+    const model = buildModel((b) => {
+      const x = b.input('x', 'float32', [1, 4]);
+      b.output(b.op('MatMul', [x, b.constant('v', random([4, 3]))]), 'y', 'float32');
+      b.output(b.op('MatMul', [x, b.constant('w', empty)]), 'z', 'float32');
+      b.output(b.op('Gemm', [x, b.constant('u', empty)]), 'u_out', 'float32');
+      b.output(b.op('MatMul', [b.constant('a', tensor(new Float32Array(0), [0, 1])), x]), 'q', 'float32');
+    });
+    const { nodes, skipped } = prepare(model);
+    expect(nodes.map(({ output }) => output)).toEqual(['y']);
+    expect(skipped.map(({ opType, reason }) => [opType, reason])).toEqual([
+      ['MatMul', "its constant 'w' is empty"],
+      ['Gemm', "its constant 'u' is empty"],
+      ['MatMul', "its constant 'a' is empty"],
+    ]);
+  });
+
+  it.each([
+    ['NaN', [NaN]],
+    ['an infinity', [-Infinity]],
+    ['an infinity', Array<number>(8).fill(Infinity)],
+  ])('refuses a weight with %s by name, as weight-only quantization does', async (text, bad) => {
+    const weight = random([8, 5]);
+    bad.forEach((value, row) => (weight.data[row * 5 + 3] = value));
+    const model = buildModel((b) => {
+      const x = b.input('x', 'float32', ['N', 8]);
+      b.output(b.op('MatMul', [x, b.constant('w', weight)]), 'y', 'float32');
+    });
+    await expect(quantizeStatic(model, { batches: [{ x: random([2, 8]) }] })).rejects.toMatchObject({
+      message: `w: expected finite weights, got ${text}`,
+      code: 'GRAPH_INVALID',
+    });
+  });
+
+  it('refuses a constant operand with NaN, or without a finite value, by name; skips single infinities', async () => {
+    const modelWith = (values: number[]): Model =>
+      buildModel((b) => {
+        const product = b.op('MatMul', [b.input('x', 'float32', ['N', 3]), b.constant('w', random([3, 3]))]);
+        const sum = b.op('Relu', [b.op('Add', [product, b.constant('c', tensor(values))])]);
+        b.output(b.op('MatMul', [sum, b.constant('v', random([3, 3], 2))]), 'y', 'float32');
+      });
+    const runner = await createRunner(modelWith([1, 2, 3]));
+    const plan = await calibrate(prepare(modelWith([1, 2, 3])), runner, [{ x: random([2, 3]) }]);
+    await runner.dispose();
+    const run = (values: number[]): Promise<Converted> => convert(modelWith(values), plan);
+    await expect(run([1, -Infinity, 2])).resolves.toBeDefined();
+    await expect(run([NaN, 1, 2])).rejects.toThrow('c: expected numbers in a constant operand, got NaN');
+    await expect(run(Array<number>(3).fill(-Infinity))).rejects.toThrow(
+      'c: expected a finite value in a constant operand, got none',
+    );
+  });
+
   it('a model without nodes, and one whose nodes calibration spoke against, have nothing to quantize', async () => {
     const empty = buildModel((b) => b.output(b.input('x', 'float32', [2]), 'y'));
     empty.graph.setOutputs(empty.graph.inputs);

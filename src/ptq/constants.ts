@@ -7,6 +7,7 @@
  * Where that leaves int32 (a large bias on tiny weights), the weight's scale is enlarged until it fits: a coarser
  * weight that is nearly zero costs nothing, a saturated bias does.
  */
+import { GraphError } from '../errors.ts';
 import { roundHalfEven } from '../kernels/round.ts';
 import { quantizePerChannel, quantizePerTensor } from '../quant/index.ts';
 import type { QParams } from '../quant/types.ts';
@@ -38,18 +39,74 @@ export async function loadFloat32(value: Value): Promise<Tensor<'float32'>> {
   return toFloat32(await constantOf(value).load());
 }
 
-/** A weight as integers; `axis` is its channel axis, used if the observer works by channel. */
+/**
+ * A weight as integers; `axis` is its channel axis, used if the observer works by channel.
+ *
+ * @throws GraphError GRAPH_INVALID, naming the weight, if it holds NaN or an infinity: nothing that is trained does
+ */
 export async function quantizeWeight(
   value: Value,
   spec: ObserverSpec,
   axis: number | undefined,
   fit?: BiasFit,
 ): Promise<QuantizedWeightData> {
+  return quantizeLoaded(await loadWeight(value), { name: value.name, spec, axis, fit });
+}
+
+/** A weight as float32. Throws GraphError GRAPH_INVALID, naming it, if it holds NaN or an infinity. */
+export async function loadWeight(value: Value): Promise<Tensor<'float32'>> {
   const weight = await loadFloat32(value);
-  const observer = makeObserver(spec, { name: value.name, chAxis: axis });
+  const bad = weight.data.find((element) => !Number.isFinite(element));
+  if (bad === undefined) return weight;
+  const got = Number.isNaN(bad) ? 'NaN' : 'an infinity';
+  throw constantError(value, 'finite weights', got, 'The export is damaged or overflowed');
+}
+
+/**
+ * A constant operand of an Add, a Mul and the like as integers. Infinities saturate, as those of an activation: masks
+ * are made of them.
+ *
+ * @throws GraphError GRAPH_INVALID, naming the constant, if it holds NaN or nothing finite
+ */
+export async function quantizeOperand(value: Value, spec: ObserverSpec): Promise<QuantizedWeightData> {
+  const operand = await loadFloat32(value);
+  if (operand.data.some(Number.isNaN))
+    throw constantError(value, 'numbers in a constant operand', 'NaN', 'The export may be damaged');
+  if (!operand.data.some(Number.isFinite))
+    throw constantError(value, 'a finite value in a constant operand', 'none', 'It has no integer form');
+  return quantizeLoaded(operand, { name: value.name, spec, axis: undefined, fit: undefined });
+}
+
+function constantError({ name, uses }: Value, expected: string, got: string, why: string): GraphError {
+  const [reader] = uses;
+  const leave = `setModuleName(${JSON.stringify(reader?.node.name ?? '')}, null) leaves its reader in float`;
+  return new GraphError(`${name}: expected ${expected}, got ${got}`, {
+    code: 'GRAPH_INVALID',
+    hint: `${why}: look at the float model first; ${leave}.`,
+    details: { value: name },
+  });
+}
+
+interface LoadedConstant {
+  readonly name: string;
+  readonly spec: ObserverSpec;
+  readonly axis: number | undefined;
+  readonly fit: BiasFit | undefined;
+}
+
+function quantizeLoaded(
+  weight: Tensor<'float32'>,
+  { name, spec, axis, fit }: LoadedConstant,
+): QuantizedWeightData {
+  const observer = makeObserver(spec, { name, chAxis: axis });
   observer.observe(weight);
   const qparams = enlarge(observer.calculateQParams(), fit);
   return storeWeight(weight, qparams, codeDType(spec), isPerChannel(observer) ? axis : undefined);
+}
+
+/** Why a node with this constant stays in float; undefined if its shape does not speak against it. */
+export function emptyReason({ name, constant }: Value): string | undefined {
+  return constant?.shape.includes(0) === true ? `its constant '${name}' is empty` : undefined;
 }
 
 function storeWeight(

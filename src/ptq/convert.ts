@@ -13,6 +13,7 @@ import { checkSomethingQuantized } from './check-model.ts';
 import {
   loadFloat32,
   quantizeBias,
+  quantizeOperand,
   quantizeWeight,
   type BiasFit,
   type QuantizedWeightData,
@@ -122,7 +123,7 @@ class Converter {
         const isWeight = role.kind === 'weight';
         const spec = isWeight ? planned.weight : planned.activation;
         const fit = isWeight ? await this.#biasFit(node, roles, scales[0]) : undefined;
-        const stored = await this.#store(input, spec, isWeight ? role.axis : undefined, fit);
+        const stored = await this.#store(input, role, spec, fit);
         scales[index] = stored.scaleData;
         const output = outputOf(node);
         if (index === 0 && this.#selection.tables.has(output))
@@ -155,12 +156,14 @@ class Converter {
   /** The integers of a constant; computed once where several nodes want the same. */
   #store(
     value: Value,
+    role: InputRole,
     spec: PlannedNode['weight'],
-    axis: number | undefined,
     fit: BiasFit | undefined,
   ): Promise<QuantizedWeightData> {
     const compute = async (): Promise<QuantizedWeightData> => {
-      const stored = await quantizeWeight(value, spec, axis, fit);
+      const stored = await (role.kind === 'weight'
+        ? quantizeWeight(value, spec, role.axis, fit)
+        : quantizeOperand(value, spec));
       this.weights.push({
         name: value.name,
         dtype: stored.dtype,
@@ -170,7 +173,7 @@ class Converter {
       return stored;
     };
     if (fit !== undefined || value.uses.size === 1) return compute();
-    const key = JSON.stringify([value.name, spec, axis]);
+    const key = JSON.stringify([value.name, spec, role]);
     const known = this.#stored.get(key) ?? compute();
     this.#stored.set(key, known);
     return known;

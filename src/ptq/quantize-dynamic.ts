@@ -25,7 +25,7 @@ import { removeUnusedInPlace } from '../passes/remove-unused.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { checkNotQuantized, checkSomethingQuantized } from './check-model.ts';
-import { loadFloat32, quantizeWeight, type QuantizedWeightData } from './constants.ts';
+import { emptyReason, loadFloat32, quantizeWeight, type QuantizedWeightData } from './constants.ts';
 import type { Converted, ConvertOptions } from './convert.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import { Emitter } from './emit.ts';
@@ -233,7 +233,8 @@ function obstacle(node: Node): string | undefined {
   if (weight?.constant === undefined) return 'its second operand is computed';
   if (weight.elementType !== 'float32') return `its weight is ${weight.elementType}, not float32`;
   if (weight.dims?.length !== 2) return `its weight has ${weight.dims?.length} axes, not 2`;
-  if (!node.is('Gemm')) return undefined;
+  const empty = emptyReason(weight);
+  if (empty !== undefined || !node.is('Gemm')) return empty;
   if (node.int('transA', 0) !== 0) return 'it transposes its first operand';
   return node.float('beta', 1) !== 1 && bias !== undefined && bias.constant === undefined
     ? 'it scales a computed bias'

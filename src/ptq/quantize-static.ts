@@ -1,11 +1,15 @@
 /** clean → raiseOpset (where the form needs it) → prepare → equalizeLayers → calibrate → convert, in one call. */
+import { CalibrationError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import { createRunner } from '../runners/index.ts';
 import type { ModelRunner } from '../runners/types.ts';
 import { calibrate, type Batches } from './calibrate.ts';
+import { loadWeight } from './constants.ts';
 import { convert, type Converted, type ConvertOptions } from './convert.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
+import { policyOf } from './ops/index.ts';
+import { isRefusal } from './ops/policy.ts';
 import { readyStatic } from './ready-static.ts';
 
 /** Data and configuration of {@link quantizeStatic}. */
@@ -31,7 +35,7 @@ export interface QuantizeStaticOptions {
  * Static post-training quantization: integers for weights and activations, QDQ form. The model is not changed. A model
  * whose opset has no form for what the mapping asks is raised to the oldest that has one, and the report says so.
  *
- * @throws what prepare, calibrate and convert throw; UnsupportedError RUNTIME_MISSING if there is nothing to run with
+ * @throws what prepare, calibrate and convert throw; GraphError naming a weight with NaN or an infinity; UnsupportedError RUNTIME_MISSING if there is nothing to run with
  * @example
  * const { model, report } = await quantizeStatic(await readModel('model.onnx'), { batches });
  * await writeModel(model, 'model.int8.onnx');
@@ -57,7 +61,25 @@ export async function quantizeStatic(
       model: converted,
       report: { ...report, ...(equalized && { equalized }), ...(raisedOpset && { raisedOpset }) },
     };
+  } catch (error) {
+    if (error instanceof CalibrationError && UNUSABLE.has(error.code)) await checkWeights(ready);
+    throw error;
   } finally {
     if (typeof runner === 'function') await own.dispose();
+  }
+}
+
+/** Codes of what NaN and infinities in weights look like in the values behind them. */
+const UNUSABLE: ReadonlySet<string> = new Set(['CALIBRATION_NAN', 'CALIBRATION_EMPTY']);
+
+/** Throws GraphError for a weight with NaN or an infinity: it, not the data, is to blame then. */
+async function checkWeights(model: Model): Promise<void> {
+  for (const node of model.graph.nodes) {
+    const plan = policyOf(node)?.plan(node, model.opset);
+    if (plan === undefined || isRefusal(plan)) continue;
+    for (const [index, { kind }] of plan.inputs.entries()) {
+      const input = node.inputs[index];
+      if (kind === 'weight' && input !== undefined) await loadWeight(input);
+    }
   }
 }

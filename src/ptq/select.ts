@@ -14,6 +14,7 @@ import type { Value } from '../graph/value.ts';
 import type { Model } from '../graph/model.ts';
 import { inferElementTypes, type ElementTypes } from '../passes/infer-element-types.ts';
 import type { SkippedNode } from '../passes/pass.ts';
+import { emptyReason } from './constants.ts';
 import { floatReason, policyOf } from './ops/index.ts';
 import { isRefusal, type OpPlan, type OpPolicy } from './ops/policy.ts';
 
@@ -92,6 +93,8 @@ class SelectionState {
     if (decision !== true) return decision;
     const plan = policy.plan(node, opset);
     if (isRefusal(plan)) return plan.reason;
+    const empty = emptyConstant(node, plan);
+    if (empty !== undefined) return empty;
     const type = this.#dataType(node, plan);
     if (type !== 'float32') return `its data is ${type ?? 'of unknown type'}, not float32`;
     if (plan.advice !== undefined && !insists(node)) return plan.advice;
@@ -212,6 +215,14 @@ class SelectionState {
 function codedOutputs(node: Node, { output }: OpPlan): readonly Value[] {
   const outputs = node.outputs.filter((value) => value !== undefined);
   return output === 'shared' ? outputs : outputs.slice(0, 1);
+}
+
+/** Nothing can be said of the range of an empty constant. */
+function emptyConstant(node: Node, { inputs }: OpPlan): string | undefined {
+  return node.inputs
+    .filter((_input, index) => inputs[index] !== undefined && inputs[index].kind !== 'keep')
+    .map((input) => input && emptyReason(input))
+    .find((reason) => reason !== undefined);
 }
 
 function isOnlyReader(node: Node): boolean {
