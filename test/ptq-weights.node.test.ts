@@ -318,6 +318,21 @@ describe('quantizeWeights', () => {
     ]);
   });
 
+  it('counts the nodes of a type in every scope, for the fifth level of a QConfigMapping', async () => {
+    const model = buildModel((b) => {
+      const x = b.input('x', 'float32', ['M', K]);
+      for (const name of ['/a/q', '/a/k', '/b/q', '/b/k']) {
+        b.output(b.op('MatMul', [x, b.constant(`${name}_w`, random([K, N]))]), name, 'float32');
+      }
+    });
+    for (const node of model.graph.nodes) node.name = node.outputs[0]?.name ?? '';
+    const qconfigMapping = new QConfigMapping()
+      .setGlobal(onnxQConfig())
+      .setModuleNameObjectTypeOrder('/b', 'MatMul', 1, null);
+    const { report } = await quantizeWeights(model, { qconfigMapping });
+    expect(report.skipped.map(({ node }) => node)).toEqual(['/b/k']);
+  });
+
   it('leaves float16 weights, and nodes for which the QConfigMapping has null', async () => {
     const model = buildModel((b) => {
       const x = b.input('x', 'float32', ['M', K]);

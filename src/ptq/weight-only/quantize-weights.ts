@@ -105,18 +105,17 @@ function chooseTargets(
   work: WeightsJob,
 ): Chosen[] {
   const chosen: Chosen[] = [];
-  const counts = new Map<string, number>();
-  for (const node of model.graph.allNodes()) {
+  const nodes = [...model.graph.allNodes()];
+  const wanted = wantedNodes(nodes, options);
+  for (const node of nodes) {
     if (node.is('Constant')) continue;
-    const index = counts.get(node.qualifiedOp) ?? 0;
-    counts.set(node.qualifiedOp, index + 1);
     const found = findTarget(node, options.format);
     if ('reason' in found) {
       work.skip(node, found.reason);
       continue;
     }
     const settings = resolver.settings(node, found.kind);
-    const reason = unwanted(node, index, options) ?? work.obstacle(found, settings);
+    const reason = unwanted(node, wanted, options) ?? work.obstacle(found, settings);
     if (reason === undefined) chosen.push({ target: found, settings });
     else work.skip(node, reason);
   }
@@ -128,16 +127,21 @@ function chooseTargets(
   return chosen;
 }
 
+/** The nodes that the mapping, if there is one, does not leave in float. */
+function wantedNodes(nodes: readonly Node[], { qconfigMapping }: ResolvedOptions): ReadonlySet<Node> {
+  if (qconfigMapping === undefined) return new Set(nodes);
+  const queries = nodes.map(({ qualifiedOp, name }) => ({ opType: qualifiedOp, name }));
+  const qconfigs = qconfigMapping.resolveAll(queries);
+  return new Set(nodes.filter((_node, i) => qconfigs[i] !== undefined));
+}
+
 function unwanted(
   node: Node,
-  index: number,
-  { qconfigMapping, embeddings }: ResolvedOptions,
+  wanted: ReadonlySet<Node>,
+  { embeddings }: ResolvedOptions,
 ): string | undefined {
   if (node.is('Gather') && embeddings === false) return 'embeddings are to stay in float';
-  const query = { opType: node.qualifiedOp, name: node.name, index };
-  return qconfigMapping === undefined || qconfigMapping.resolve(query) !== undefined
-    ? undefined
-    : 'the QConfigMapping leaves it in float';
+  return wanted.has(node) ? undefined : 'the QConfigMapping leaves it in float';
 }
 
 function checkBlockOpset(model: Model, { format }: ResolvedOptions): void {
