@@ -1,5 +1,5 @@
 /**
- * Static or dynamic, when nobody said which.
+ * Static or dynamic, when nobody said which. Weights alone are quantized only where somebody asks for it.
  *
  * - Recurrent nets and transformers: dynamic. Their activations have outliers (attention masks, residual streams) that
  *   one fixed range a tensor serves badly, and their matrix products are large enough to pay for finding ranges.
@@ -10,7 +10,7 @@ import type { Model, Node } from 'zeropoint/onnx';
 import { UsageError } from './errors.ts';
 import { counted } from './table.ts';
 
-export type Mode = 'static' | 'dynamic';
+export type Mode = 'static' | 'dynamic' | 'weight-only';
 
 export interface ModeChoice {
   readonly mode: Mode;
@@ -19,8 +19,12 @@ export interface ModeChoice {
 }
 
 export interface ModeWords {
+  readonly blockSize?: number;
+  readonly symmetric?: boolean;
   readonly static?: boolean;
   readonly dynamic?: boolean;
+  /** Bits of weight-only mode. */
+  readonly weights?: number;
   readonly calibrate?: string;
 }
 
@@ -36,10 +40,12 @@ const ATTENTION = new Set([
 ]);
 const CONVOLUTION = new Set(['Conv', 'ConvTranspose']);
 
-/** Throws UsageError if static quantization is wanted, or the only sensible choice, and there is no data. */
+/** Throws UsageError if words contradict each other, or static quantization is wanted, or the only sensible choice, and there is no data. */
 export function chooseMode(model: Model, file: string, words: ModeWords): ModeChoice {
   const hasData = words.calibrate !== undefined;
+  checkBlockWords(words);
   if (words.dynamic) return { mode: 'dynamic', reason: 'as --dynamic says' };
+  if (words.weights !== undefined) return { mode: 'weight-only', reason: 'as --weights says' };
   if (words.static) {
     if (!hasData)
       throw needsData(file, '--static', 'static quantization measures the ranges of activations on data');
@@ -64,6 +70,16 @@ export function chooseMode(model: Model, file: string, words: ModeWords): ModeCh
   return hasData
     ? { mode: 'static', reason: 'there is data' }
     : { mode: 'dynamic', reason: 'no convolutions, and no data to calibrate with' };
+}
+
+/** Words about blocks say nothing of the other modes. */
+function checkBlockWords({ weights, blockSize, symmetric }: ModeWords): void {
+  if (weights !== undefined || (blockSize === undefined && symmetric === undefined)) return;
+  const word = blockSize === undefined ? '--symmetric' : '--block-size';
+  throw new UsageError(
+    `quantize: expected --weights beside ${word}, got none`,
+    `Add --weights 4, or leave ${word} out.`,
+  );
 }
 
 function needsData(file: string, got: string, why: string): UsageError {

@@ -1,17 +1,11 @@
 /** `zeropoint quantize --dry-run`: what would be done, and about what size comes out. Nothing is run or written. */
-import {
-  prepare,
-  quantizeDynamic,
-  writeModel,
-  type Model,
-  type PlannedNode,
-  type SkippedNode,
-} from 'zeropoint/onnx';
+import { prepare, writeModel, type Model, type PlannedNode, type SkippedNode } from 'zeropoint/onnx';
 import { totalSize } from '../files.ts';
 import type { Outcome } from '../frame.ts';
 import { bytes, percent, table } from '../table.ts';
 import type { QuantizeJob } from './quantize.ts';
 import { nodeLines } from './node-lines.ts';
+import { withoutData } from './without-data.ts';
 
 interface DryRun {
   readonly input: string;
@@ -25,7 +19,7 @@ interface DryRun {
 
 export async function dryRun(job: QuantizeJob): Promise<Outcome> {
   const size = await totalSize(job.input, job.original);
-  const plan = job.choice.mode === 'dynamic' ? await dynamicPlan(job) : staticPlan(job, size);
+  const plan = job.choice.mode === 'static' ? staticPlan(job, size) : await exactPlan(job);
   const { input, output, choice } = job;
   const json: DryRun = { input, output, mode: choice, size, ...plan };
   return { json, text: () => describe(json) };
@@ -34,8 +28,8 @@ export async function dryRun(job: QuantizeJob): Promise<Outcome> {
 type Plan = Pick<DryRun, 'expectedSize' | 'quantized' | 'skipped'>;
 
 /** Needs no data, so that it can be done for once and thrown away: the size is exact. */
-async function dynamicPlan({ model, mapping }: QuantizeJob): Promise<Plan> {
-  const { model: quantized, report } = await quantizeDynamic(model, { qconfigMapping: mapping });
+async function exactPlan(job: QuantizeJob): Promise<Plan> {
+  const { model: quantized, report } = await withoutData(job);
   return { expectedSize: await writtenSize(quantized), quantized: report.quantized, skipped: report.skipped };
 }
 

@@ -59,7 +59,10 @@ function errorTable({ options }: QuantizeJob, { verification }: QuantizeResult):
 
 function nextStep({ input, output, options, choice }: QuantizeJob, { verification }: QuantizeResult): string {
   if (verification !== null && isPoor(verification)) {
-    const better = remedy(options.observer, options.calibrate, choice.mode, input);
+    const better =
+      choice.mode === 'weight-only'
+        ? finerWeights(options.weights, input)
+        : remedy(options.observer, options.calibrate, choice.mode, input);
     if (better !== undefined) return `the error is large; try: ${better}\n`;
   }
   return `next: zeropoint inspect ${output}\n`;
@@ -70,6 +73,10 @@ function isPoor({ outputs }: Verification): boolean {
     // A NaN is not below anything, and as poor as it gets.
     ({ sqnr = Infinity, agreement = 1 }: OutputError) => !(sqnr >= LOW_SQNR && agreement >= LOW_AGREEMENT),
   );
+}
+
+function finerWeights(bits: number | undefined, input: string): string | undefined {
+  return bits === 8 ? undefined : `zeropoint quantize ${input} --weights ${bits === 2 ? 4 : 8} --force`;
 }
 
 function remedy(

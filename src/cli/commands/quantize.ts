@@ -6,7 +6,6 @@ import {
   identifyModel,
   missingShards,
   opsetToPrepare,
-  quantizeDynamic,
   quantizeStatic,
   raiseOpset,
   readModel,
@@ -35,6 +34,7 @@ import { qconfigMappingOf } from './qconfig.ts';
 import { dryRun } from './quantize-dry-run.ts';
 import { summary } from './quantize-summary.ts';
 import { verify, type Verification } from './verify.ts';
+import { withoutData } from './without-data.ts';
 
 /** What one call works on. */
 export interface QuantizeJob {
@@ -87,7 +87,8 @@ export async function quantize(input: string, options: QuantizeOptions): Promise
 }
 
 async function openJob(input: string, options: QuantizeOptions): Promise<QuantizeJob> {
-  const output = options.output ?? defaultOutput(input);
+  const ending = options.weights === undefined ? undefined : `q${options.weights}.onnx`;
+  const output = options.output ?? defaultOutput(input, ending);
   const original = await readModel(input);
   const plan = options.plan === undefined ? undefined : await openPlan(original, input, options.plan);
   const choice = plan === undefined ? chooseMode(original, input, options) : choiceOf(plan.file);
@@ -175,8 +176,7 @@ async function converted(job: QuantizeJob, { signal, progress }: Context): Promi
       report: { ...report, ...(equalized && { equalized }), ...(raisedOpset && { raisedOpset }) },
     };
   }
-  if (choice.mode === 'dynamic')
-    return quantizeDynamic(model, { qconfigMapping: mapping }, { signal, onProgress });
+  if (choice.mode !== 'static') return withoutData(job, { signal, onProgress });
   if (data === undefined) throw new TypeError('quantize: expected data for static mode, got none');
   const options = { qconfigMapping: mapping, batches: data.batches(), runner: openRunner };
   const { model: result, report } = await quantizeStatic(model, options, { signal, onProgress });

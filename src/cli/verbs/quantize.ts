@@ -14,6 +14,9 @@ export interface QuantizeOptions extends CommonOptions, DataOptions, Configurati
   readonly plan?: string;
   readonly dynamic?: boolean;
   readonly static?: boolean;
+  readonly weights?: 2 | 4 | 8;
+  readonly blockSize?: number;
+  readonly symmetric?: boolean;
   readonly force?: boolean;
   readonly dryRun?: boolean;
   readonly verify: boolean;
@@ -22,27 +25,68 @@ export interface QuantizeOptions extends CommonOptions, DataOptions, Configurati
 export function addQuantize(program: Command): void {
   const command = program
     .command('quantize')
-    .description('write an int8 model beside the original, and compare the two')
+    .description('write a smaller model beside the original, and compare the two')
     .argument('<model>', 'path of an ONNX model')
-    .option('-o, --output <file>', 'where to write (default: model.int8.onnx beside the model)')
+    .option(
+      '-o, --output <file>',
+      'where to write (default: model.int8.onnx beside the model; q4, say, with --weights 4)',
+    )
     .addOption(
       new Option('--static', 'activations get fixed scales from calibration data').conflicts('dynamic'),
     )
-    .option('--dynamic', 'activations get their scales at run time; needs no data')
-    .addOption(
-      new Option(
-        '--plan <file>',
-        'static, with the ranges that `zeropoint calibrate` kept; --calibrate is for the comparison then',
-      ).conflicts(DECIDED_BY_PLAN),
-    );
+    .option('--dynamic', 'activations get their scales at run time; needs no data');
+  addWeightsOptions(command);
+  command.addOption(
+    new Option(
+      '--plan <file>',
+      'static, with the ranges that `zeropoint calibrate` kept; --calibrate is for the comparison then',
+    ).conflicts(DECIDED_BY_PLAN),
+  );
   addDataOptions(command);
   addConfigurationOptions(command);
   command
     .option('--force', 'overwrite the output')
     .option('--dry-run', 'show what would be done, write nothing')
     .option('--no-verify', 'do not load and compare the result');
-  addCommonOptions(command).action(async (model: string, options: QuantizeOptions) => {
+  addCommonOptions(command).action(async (model: string, words: QuantizeWords) => {
     const { quantize } = await import('../commands/quantize.ts');
-    await quantize(model, options);
+    await quantize(model, numbered(words));
   });
+}
+
+function addWeightsOptions(command: Command): void {
+  command
+    .addOption(
+      new Option(
+        '--weights <bits>',
+        'weights alone, in blocks of 2, 4 or 8 bits; needs no data, made for transformers and WebGPU',
+      )
+        .choices(['2', '4', '8'])
+        .conflicts([...DECIDED_BY_PLAN.filter((word) => word !== 'exclude'), 'plan']),
+    )
+    .addOption(
+      new Option('--block-size <count>', 'with --weights: weights that share a scale (default: 32)').choices([
+        '16',
+        '32',
+        '64',
+        '128',
+        '256',
+      ]),
+    )
+    .option('--symmetric', 'with --weights: no zero points');
+}
+
+/** As commander gives them: choices are text. */
+type QuantizeWords = Omit<QuantizeOptions, 'weights' | 'blockSize'> & {
+  readonly weights?: '2' | '4' | '8';
+  readonly blockSize?: string;
+};
+
+function numbered({ weights, blockSize, ...words }: QuantizeWords): QuantizeOptions {
+  return {
+    ...words,
+    // The choices are these three.
+    ...(weights !== undefined && { weights: Number(weights) as 2 | 4 | 8 }),
+    ...(blockSize !== undefined && { blockSize: Number(blockSize) }),
+  };
 }

@@ -1,0 +1,62 @@
+/** `zeropoint quantize --weights`: weights alone, without data. */
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { readModel } from 'zeropoint/onnx';
+import { listing, temporaryFolder, useCli } from './support/cli.ts';
+
+const zeropoint = useCli();
+const MODEL = fileURLToPath(new URL('./fixtures/ort/static/digits_mlp.onnx', import.meta.url));
+
+function prepared(): string {
+  const cwd = temporaryFolder();
+  copyFileSync(MODEL, join(cwd, 'model.onnx'));
+  return cwd;
+}
+
+describe('zeropoint quantize --weights', () => {
+  it.each([2, 4, 8])('%i: writes model.qN.onnx with MatMulNBits of that width', async (bits) => {
+    const cwd = prepared();
+    const args = ['quantize', 'model.onnx', '--weights', String(bits), '--block-size', '16', '--symmetric'];
+    const { code, stdout, stderr } = await zeropoint(args, { cwd });
+    expect(stderr).toBe('mode: weight-only, as --weights says\n');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^wrote +model\.q\d\.onnx +\(weight-only, /);
+    expect(listing(cwd)).toEqual(['model.onnx', `model.q${bits}.onnx`]);
+    const nodes = [...(await readModel(join(cwd, `model.q${bits}.onnx`))).graph.nodes];
+    const blocks = nodes.filter(({ opType }) => opType === 'MatMulNBits');
+    expect(blocks).toHaveLength(3);
+    for (const node of blocks) {
+      expect([node.int('bits', 0), node.int('block_size', 0)]).toEqual([bits, 16]);
+      expect(node.inputs[3]).toBeUndefined();
+    }
+  });
+
+  it('--dry-run says the size and writes nothing; --exclude leaves a node in float', async () => {
+    const cwd = prepared();
+    const args = ['quantize', 'model.onnx', '--weights', '4', '--exclude', '/0/*', '--dry-run', '--json'];
+    const { code, stdout } = await zeropoint(args, { cwd });
+    expect(code).toBe(0);
+    const { quantized, skipped, output } = JSON.parse(stdout);
+    expect(output).toBe('model.q4.onnx');
+    expect(quantized).toHaveLength(2);
+    expect(skipped.map(({ node }: { node: string }) => node)).toContain('/0/Gemm');
+    expect(listing(cwd)).toEqual(['model.onnx']);
+  });
+
+  it.each([
+    [['--block-size', '64'], /expected --weights beside --block-size, got none/],
+    [['--symmetric'], /expected --weights beside --symmetric, got none/],
+    [['--weights', '3'], /Allowed choices are 2, 4, 8/],
+    [['--weights', '4', '--block-size', '33'], /Allowed choices are 16, 32, 64, 128, 256/],
+    [['--weights', '4', '--observer', 'mse'], /cannot be used with/],
+    [['--weights', '4', '--dynamic'], /cannot be used with/],
+  ])('%j exits with 2 and says why', async (words, message) => {
+    const cwd = prepared();
+    const { code, stderr } = await zeropoint(['quantize', 'model.onnx', ...words], { cwd });
+    expect(stderr).toMatch(message);
+    expect(code).toBe(2);
+    expect(listing(cwd)).toEqual(['model.onnx']);
+  });
+});
