@@ -5,13 +5,14 @@
 import { CalibrationError } from '../errors.ts';
 import type { Observer } from '../observers/index.ts';
 import { observerFromJSON } from '../observers/index.ts';
+import { sampleCount } from '../runners/sample-count.ts';
 import type { ModelRunner } from '../runners/types.ts';
 import type { Tensor, TensorLike } from '../tensor/tensor.ts';
 import { makeObserver } from './observer-spec.ts';
 import type { JobOptions } from './job.ts';
 import type { Plan, PlannedActivation } from './plan.ts';
 
-/** Inputs of the model by name, for one run. The first axis counts samples. */
+/** Inputs of the model by name, for one run. The first axis counts samples, unless calibration data says how many. */
 export type Batch = Readonly<Record<string, TensorLike>>;
 
 /** Batches, made when they are asked for, so that a data set need not fit into memory. */
@@ -91,12 +92,6 @@ async function* overlapped(
 
 function valueOf(name: string, feeds: Batch, results: Readonly<Record<string, Tensor>>): TensorLike {
   return results[name] ?? feeds[name];
-}
-
-function sampleCount(feeds: Batch): number {
-  const [first] = Object.values(feeds);
-  const shape = first === undefined ? [] : 'shape' in first ? first.shape : first.dims;
-  return shape[0] ?? 1;
 }
 
 function openObservers(plan: Plan): Map<string, Observer> {

@@ -11,6 +11,7 @@ import { elementCount } from '../tensor/shape.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { elementValues } from '../tensor/values.ts';
 import { checkNames, fitsShape, inputError } from './feeds.ts';
+import { withSampleCount } from './sample-count.ts';
 import { WHERE, type SampleSet } from './sample-set.ts';
 import type { RunnerValue } from './types.ts';
 
@@ -98,7 +99,7 @@ async function readBatch(
     const shape = column.bare ? column.sampleShape : [places.length, ...column.sampleShape];
     feeds[column.input.name] = new Tensor(column.input.dtype, shape, data);
   }
-  return feeds;
+  return withSampleCount(feeds, places.length);
 }
 
 /** The rows of a batch: in one read if they lie together. */

@@ -5,6 +5,7 @@ import { allocate } from '../tensor/dtype.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { openDecoder, type ImageDecoder } from './decode-image.ts';
 import { imageTransform, type ImageOptions, type ImageTransform } from './image-transform.ts';
+import { withSampleCount } from './sample-count.ts';
 import { dealOut, WHERE, type CalibrationData, type CalibrationDataOptions } from './sample-set.ts';
 import type { RunnerValue } from './types.ts';
 
@@ -51,7 +52,8 @@ export async function openImageData(
         const some = places.slice(i, i + AT_ONCE).map((place) => images[place]);
         samples.push(...(await Promise.all(some.map((image) => load(image, decoder, transform)))));
       }
-      return [{ [name]: stack(samples, dtype === 'uint8' ? 'uint8' : 'float32') }];
+      const feeds = { [name]: stack(samples, dtype === 'uint8' ? 'uint8' : 'float32') };
+      return [withSampleCount(feeds, samples.length)];
     },
   };
   return dealOut(set, options);

@@ -10,6 +10,7 @@ import { Tensor } from '../tensor/tensor.ts';
 import { lineValue, type LinePlace } from './line-value.ts';
 import { checkNames } from './feeds.ts';
 import { readLines, type Line } from './read-lines.ts';
+import { withSampleCount } from './sample-count.ts';
 import { WHERE, type SampleSet } from './sample-set.ts';
 import type { RunnerValue } from './types.ts';
 
@@ -137,7 +138,7 @@ function stack(samples: readonly Sample[]): Readonly<Record<string, Tensor>> {
   for (const [name, value] of Object.entries(samples[0].values)) {
     feeds[name] = samples[0].whole.has(name) ? value : stackOne(samples.map(({ values }) => values[name]));
   }
-  return feeds;
+  return withSampleCount(feeds, samples.length);
 }
 
 function stackOne(values: readonly Tensor[]): Tensor {

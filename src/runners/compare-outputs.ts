@@ -9,6 +9,7 @@
 import type { Tensor } from '../tensor/tensor.ts';
 import { dtypeInfo } from '../tensor/dtype.ts';
 import { elementValues } from '../tensor/values.ts';
+import { sampleCount } from './sample-count.ts';
 import type { Feeds, ModelRunner } from './types.ts';
 
 /** How far one output is from the reference. */
@@ -28,7 +29,7 @@ export interface OutputError {
 
 /** What {@link compareOutputs} found. */
 export interface Comparison {
-  /** Samples seen: sizes of the first axis of the first input. */
+  /** Samples seen: as calibration data says, else sizes of the first axis of the first input. */
   readonly samples: number;
   readonly outputs: readonly OutputError[];
 }
@@ -126,10 +127,4 @@ function argmax(values: ArrayLike<unknown>, start: number, length: number): numb
     if (Number(values[start + i]) > Number(values[start + best])) best = i;
   }
   return best;
-}
-
-function sampleCount(feeds: Feeds): number {
-  const [first] = Object.values(feeds);
-  if (first === undefined) return 0;
-  return ('shape' in first ? first.shape : first.dims)[0] ?? 1;
 }
