@@ -24,6 +24,10 @@ async function joined(file: NpzFile, name: string, size: number): Promise<string
   return text;
 }
 
+/** Where the directory of an archive without a comment begins. */
+const directoryOf = (bytes: Uint8Array): number =>
+  new DataView(bytes.buffer, bytes.byteOffset).getUint32(bytes.length - 6, true);
+
 describe.each(['stored.npz', 'packed.npz'])('%s', (archive) => {
   it('lists the arrays in the order of the file', async () => {
     expect((await openNpz(path(archive))).names).toEqual(Object.keys(expected));
@@ -169,6 +173,25 @@ describe('refused, with file and array in the text', () => {
       }
     }
     expect(refused).toBeGreaterThan(2000);
+  });
+
+  it.each([0, 6] as const)('an array whose bytes are not those of its CRC-32, at level %i', async (level) => {
+    const values = Float32Array.from({ length: 5000 }, (_, i) => i);
+    const bytes = zipSync({ 'a.npy': encodeNpy(tensor(values)) }, { level });
+    if (level === 0) bytes[10_000] ^= 1;
+    else bytes[directoryOf(bytes) + 16] ^= 1;
+    const array = await (await openNpz(bytes)).array('a');
+    expect((await array.rows(10, 1)).data[0]).toBe(10);
+    const pass = async (): Promise<void> => {
+      for await (const batch of array.batches(999)) expect(batch.size).toBeGreaterThan(0);
+    };
+    const message = /a\.npy: expected CRC-32 0x[0-9a-f]{8}, got 0x[0-9a-f]{8}/;
+    for (const read of [pass, () => array.load(), () => array.rows(10, 1)]) {
+      await expect(read()).rejects.toMatchObject({
+        code: 'NPY_INVALID',
+        message: expect.stringMatching(message),
+      });
+    }
   });
 
   it('an archive that claims more than deflate can hold', async () => {

@@ -4,6 +4,7 @@
  */
 import type { FormatError } from '../../errors.ts';
 import type { Source } from '../source.ts';
+import { CheckedSource } from './checked-source.ts';
 import { npyError } from './header.ts';
 
 interface ZipEntry {
@@ -11,6 +12,7 @@ interface ZipEntry {
   readonly method: number;
   readonly compressed: number;
   readonly size: number;
+  readonly crc: number;
   /** Where the file's local header is. */
   readonly offset: number;
 }
@@ -58,7 +60,10 @@ export class ZipArchive {
     return new ZipArchive(source, where, readEntries(directory, source.size, where));
   }
 
-  /** The bytes of a file. Stored files are read where they lie; deflated ones from their start on, forward. */
+  /**
+   * The bytes of a file. Stored files are read where they lie; deflated ones from their start on, forward. Whoever reads to
+   * the end without gaps has the CRC-32 checked: FormatError NPY_INVALID from the last read.
+   */
   async file(name: string): Promise<Source> {
     const entry = this.entries.get(name);
     if (entry === undefined)
@@ -69,10 +74,11 @@ export class ZipArchive {
       size: entry.compressed,
       read: (offset, length) => this.#source.read(start + offset, length),
     };
-    if (entry.method === STORED) return source;
+    const where = `${this.#where}: ${name}`;
+    if (entry.method === STORED) return new CheckedSource(source, entry.crc, where);
     // Loaded only where something is packed, and so that bundles take only this part of fflate.
     const { InflateSource } = await import('./inflate.ts');
-    return new InflateSource(source, entry.size, `${this.#where}: ${name}`);
+    return new CheckedSource(new InflateSource(source, entry.size, where), entry.crc, where);
   }
 
   async #dataStart({ name, offset, compressed }: ZipEntry): Promise<number> {
@@ -172,7 +178,8 @@ function readEntry(bytes: Uint8Array, where: string): { entry: ZipEntry; length:
     throw npyError(`${where}: ${name}`, 'expected a plain file, got an encrypted one');
   const extra = viewOf(bytes.subarray(ENTRY_BYTES + nameLength, ENTRY_BYTES + nameLength + extraLength));
   const sizes = wideSizes(view, extra, `${where}: ${name}`);
-  return { entry: { name, method: view.getUint16(10, true), ...sizes }, length };
+  const crc = view.getUint32(16, true);
+  return { entry: { name, method: view.getUint16(10, true), crc, ...sizes }, length };
 }
 
 /** Sizes and offset, from the zip64 extra field (id 1) where the short fields are full, in the order given there. */
