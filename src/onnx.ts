@@ -97,13 +97,7 @@ export type { NameStyle } from './ptq/names.ts';
 export { STATIC_OP_TYPES } from './ptq/ops/index.ts';
 export { mergePlans, planFromJSON } from './ptq/plan.ts';
 export type { ObserverSpec, Plan, PlannedActivation, PlannedNode } from './ptq/plan.ts';
-export {
-  checkSameModel,
-  mergePlanFiles,
-  missingShards,
-  parsePlanFile,
-  planFile,
-} from './ptq/plan-file.ts';
+export { checkSameModel, mergePlanFiles, missingShards, parsePlanFile, planFile } from './ptq/plan-file.ts';
 export type { DataPart, PlanFile } from './ptq/plan-file.ts';
 export { opsetToPrepare, prepare } from './ptq/prepare.ts';
 export { quantizeDynamic } from './ptq/quantize-dynamic.ts';
