@@ -78,7 +78,9 @@ describe('planLayout', () => {
     expect(() => planLayout([2], { kind: 'per_channel', axis: 1 }, 'f')).toThrow(
       /f: expected an axis in \[-1, 0\]/,
     );
-    expect(() => planLayout([], { kind: 'per_channel', axis: 0 }, 'f')).toThrow(RangeError);
+    const scalar = (): unknown => planLayout([], { kind: 'per_channel', axis: 0 }, 'f');
+    expect(scalar).toThrow(RangeError);
+    expect(scalar).toThrow('f: expected an axis, got a scalar');
     for (const blockSize of [0, 1.5, NaN]) {
       expect(() => planLayout([2], { kind: 'per_block', axis: 0, blockSize }, 'f')).toThrow(
         /block size of at least 1/,

@@ -14,8 +14,9 @@ export function checkShape(shape: readonly number[], where: string): void {
   }
 }
 
-/** `axis` counted from the front; negative axes count from the back. Throws RangeError outside the rank. */
+/** `axis` counted from the front; negative axes count from the back. Throws RangeError outside the rank, as any is for a scalar. */
 export function normalizeAxis(axis: number, rank: number, where: string): number {
+  if (rank === 0) throw new RangeError(`${where}: expected an axis, got a scalar`);
   if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
     throw new RangeError(
       `${where}: expected an axis in [${-rank}, ${rank - 1}] for rank ${rank}, got ${axis}`,
