@@ -243,7 +243,13 @@ describe('QConfigMapping', () => {
     expect(() => new QConfigMapping().setGlobal(new MinMaxObserver() as unknown as QConfig)).toThrow(
       TypeError,
     );
-    expect(() => new QConfigMapping().setModuleNameRegex('(', a)).toThrow(SyntaxError);
+    expect(() => new QConfigMapping().setModuleNameRegex('(', a)).toThrow(
+      expect.objectContaining({
+        name: 'TypeError',
+        message: 'setModuleNameRegex: expected a regular expression, got "("',
+        cause: expect.any(SyntaxError) as unknown,
+      }),
+    );
     expect(() => new QConfigMapping().setModuleNameObjectTypeOrder('', 'Conv', -1, a)).toThrow(RangeError);
   });
 });

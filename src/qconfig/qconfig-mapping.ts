@@ -71,10 +71,10 @@ export class QConfigMapping {
 
   /**
    * For nodes whose name begins with a match of the pattern (Python's `re.match`), JavaScript syntax, without flags.
-   * Throws SyntaxError for a pattern that is none.
+   * Throws TypeError for a pattern that is none, with the SyntaxError as `cause`.
    */
   setModuleNameRegex(pattern: string, qconfig: QConfig | null): this {
-    anchored(pattern);
+    checkPattern(pattern);
     this.#regexes.set(pattern, checked(qconfig));
     return this;
   }
@@ -200,6 +200,16 @@ function scopesOf(name: string): readonly string[] {
 
 function anchored(pattern: string): RegExp {
   return new RegExp(`^(?:${pattern})`);
+}
+
+function checkPattern(pattern: string): void {
+  try {
+    anchored(pattern);
+  } catch (cause) {
+    throw new TypeError(`setModuleNameRegex: expected a regular expression, got ${JSON.stringify(pattern)}`, {
+      cause,
+    });
+  }
 }
 
 function checked(qconfig: QConfig | null): QConfig | null {
