@@ -1,6 +1,7 @@
 /** From what was thrown to what a person, a script and the shell are told. */
 import { QuantError } from 'zeropoint';
 import { ExitCode } from './exit-code.ts';
+import { printable } from './table.ts';
 
 /** Words of the command line that do not go together, or that do not fit the model. Exit code 2. */
 export class UsageError extends Error {
@@ -39,11 +40,16 @@ export function failure(error: unknown, { debug = false }: { readonly debug?: bo
     };
   }
   const { code, message, hint, details } = describe(error);
-  const lines = [`error: ${message}`];
-  if (hint !== undefined) lines.push(`hint: ${hint}`);
+  const lines = [`error: ${lineByLine(message)}`];
+  if (hint !== undefined) lines.push(`hint: ${lineByLine(hint)}`);
   if (debug) lines.push(...stacks(error));
   const exitCode = error instanceof UsageError ? ExitCode.usage : ExitCode.failed;
   return { exitCode, lines, json: { code, message, hint, details } };
+}
+
+/** Messages of runtimes have several lines. */
+function lineByLine(text: string): string {
+  return text.split('\n').map(printable).join('\n');
 }
 
 interface Description {

@@ -2,8 +2,17 @@
 
 export type Align = 'left' | 'right';
 
+/**
+ * Names in models can hold line breaks and escape sequences: control characters are shown as `\u001b`, so that a file
+ * cannot draw on the terminal.
+ */
+export function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
 /** Columns two spaces apart, as wide as their widest cell; no space at the end of a line. */
-export function table(rows: readonly (readonly string[])[], align: readonly Align[] = []): string {
+export function table(cells: readonly (readonly string[])[], align: readonly Align[] = []): string {
+  const rows = cells.map((row) => row.map(printable));
   const widths: number[] = [];
   for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
   const line = (row: readonly string[]): string =>
