@@ -362,6 +362,20 @@ describe('factories', () => {
   });
 });
 
+describe('options that are needed', () => {
+  test.each([
+    ['FixedQParamsObserver', FixedQParamsObserver],
+    ['LearnableFakeQuantize', LearnableFakeQuantize],
+    ['FixedQParamsFakeQuantize', FixedQParamsFakeQuantize],
+  ])('%s: undefined and null for them are a TypeError', (type, Class) => {
+    for (const options of [undefined, null]) {
+      expect(() => new (Class as new (options: unknown) => Observer)(options)).toThrow(
+        new TypeError(`${type}: expected an object of options, got ${options}`),
+      );
+    }
+  });
+});
+
 describe('inputs', () => {
   test('observe returns its argument; {data, dims} and float16 are taken, integers are not', () => {
     const observer = new MinMaxObserver();

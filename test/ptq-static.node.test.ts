@@ -36,6 +36,7 @@ import {
   type Model,
   type Node,
   type Plan,
+  type QuantizeStaticOptions,
   type Value,
 } from 'zeropoint/onnx';
 import { staticCases, zooInput, zooModel, type ZooName } from './support/zoo.ts';
@@ -433,6 +434,18 @@ describe('bad input', () => {
     await runner.dispose();
     await expect(convert(await zooModel('digits_cnn'), plan)).rejects.toThrow(
       /the model that the plan was made from/,
+    );
+  });
+
+  it.each([
+    [undefined, 'undefined'],
+    [{}, 'undefined'],
+    [{ batches: { x: 1 } }, '[object Object]'],
+    [{ batches: 'data.npz' }, 'data.npz'],
+  ])('refuses %j without batches with a TypeError, before anything runs', async (settings, got) => {
+    const job = quantizeStatic(await zooModel('digits_mlp'), settings as unknown as QuantizeStaticOptions);
+    await expect(job).rejects.toThrow(
+      new TypeError(`quantizeStatic: expected { batches } that can be iterated, got ${got}`),
     );
   });
 

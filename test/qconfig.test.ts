@@ -48,6 +48,12 @@ describe('QConfig', () => {
     },
   );
 
+  test.each([undefined, null, 'MinMaxObserver'])('refuses %s for its fields: TypeError', (fields) => {
+    expect(() => new QConfig(fields as unknown as ConstructorParameters<typeof QConfig>[0])).toThrow(
+      new TypeError(`QConfig: expected { activation, weight }, got ${String(fields)}`),
+    );
+  });
+
   test('the refusal of an instance says what to write', () => {
     const weight = new MinMaxObserver() as unknown as typeof MinMaxObserver;
     expect(() => new QConfig({ activation: MinMaxObserver, weight })).toThrow(

@@ -53,6 +53,8 @@ export abstract class Observer {
 
   /** Throws TypeError for an unknown option. */
   constructor(options: object) {
+    if (typeof options !== 'object' || options === null)
+      throw new TypeError(`${this.type}: expected an object of options, got ${String(options)}`);
     this.args = Object.freeze(ownArgs<Record<string, unknown>>(this.#class, { ...options }));
   }
 

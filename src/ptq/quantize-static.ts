@@ -42,14 +42,16 @@ export interface QuantizeStaticOptions {
  */
 export async function quantizeStatic(
   model: Model,
-  {
+  settings: QuantizeStaticOptions,
+  options: ConvertOptions = {},
+): Promise<Converted> {
+  checkBatches(settings);
+  const {
     batches,
     qconfigMapping = staticQConfigMapping(),
     runner = createRunner,
     equalize = true,
-  }: QuantizeStaticOptions,
-  options: ConvertOptions = {},
-): Promise<Converted> {
+  } = settings;
   // A runner that is given computes the values of the model as it was: they must keep their loudness then.
   const wanted = { qconfigMapping, equalize: equalize && typeof runner === 'function' };
   const { model: ready, plan, equalized, raisedOpset } = await readyStatic(model, wanted);
@@ -67,6 +69,17 @@ export async function quantizeStatic(
   } finally {
     if (typeof runner === 'function') await own.dispose();
   }
+}
+
+/** Throws TypeError without data, before anything is computed. */
+function checkBatches(settings: { readonly batches?: unknown } | undefined): void {
+  const batches = settings?.batches;
+  const isIterable =
+    typeof batches === 'object' &&
+    batches !== null &&
+    (Symbol.iterator in batches || Symbol.asyncIterator in batches);
+  if (isIterable) return;
+  throw new TypeError(`quantizeStatic: expected { batches } that can be iterated, got ${String(batches)}`);
 }
 
 /** Codes of what NaN and infinities in weights look like in the values behind them. */

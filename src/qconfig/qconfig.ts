@@ -46,7 +46,10 @@ export class QConfig {
   readonly activation: ObserverFactory;
   readonly weight: ObserverFactory;
 
-  constructor({ activation, weight }: QConfigFields) {
+  constructor(fields: QConfigFields) {
+    if (typeof fields !== 'object' || fields === null)
+      throw new TypeError(`QConfig: expected { activation, weight }, got ${String(fields)}`);
+    const { activation, weight } = fields;
     this.activation = checkedFactory(activation, 'activation');
     this.weight = checkedFactory(weight, 'weight');
   }
