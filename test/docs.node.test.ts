@@ -53,3 +53,10 @@ describe('README.md', () => {
     }
   });
 });
+
+describe('VERSION', () => {
+  it('is the version of the package', () => {
+    const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+    expect(onnx.VERSION).toBe((JSON.parse(text) as { version: string }).version);
+  });
+});

@@ -12,41 +12,22 @@ import {
 } from 'zeropoint';
 import {
   buildModel,
-  MemorySink,
   onnxQConfig,
   ortNode,
   quantizeDynamic,
   readModel,
   staticQConfigMapping,
-  writeModel,
   type GraphBuilder,
-  type GraphOptimization,
   type Model,
   type QuantizeDynamicOptions,
   type Value,
 } from 'zeropoint/onnx';
 import { zooInput, zooModel } from './support/zoo.ts';
+import { bytesOf, LEVELS, random } from './support/graphs.ts';
 
-const LEVELS: readonly GraphOptimization[] = ['disabled', 'basic', 'extended', 'all'];
 /** Least signal to noise of one layer with 8-bit weights and activations on uniform data, in dB. */
 const LEAST_SQNR = 34;
 const K = 24;
-
-function random(shape: readonly number[], seed = 1): Tensor {
-  let state = seed;
-  const count = shape.reduce((a, b) => a * b, 1);
-  const values = Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 31 - 1;
-  });
-  return tensor(values, shape);
-}
-
-async function bytesOf(model: Model): Promise<Uint8Array> {
-  const sink = new MemorySink();
-  await writeModel(model, sink);
-  return sink.bytes;
-}
 
 async function worstSqnr(float: Model, quantized: Model, x: Tensor): Promise<number> {
   const bytes = await bytesOf(quantized);

@@ -9,7 +9,6 @@ import {
   createRunner,
   findOverflows,
   KEEP_PRESETS,
-  MemorySink,
   Model,
   ortNode,
   printModel,
@@ -17,7 +16,6 @@ import {
   quantizeStatic,
   raiseOpset,
   readModel,
-  writeModel,
   type BuildOptions,
   type Feeds,
   type Float16Options,
@@ -30,30 +28,14 @@ import {
 } from 'zeropoint/onnx';
 import { loadJson } from './support/fixtures.ts';
 import { zooInput, zooModel } from './support/zoo.ts';
+import { bytesOf, LEVELS, random } from './support/graphs.ts';
 
-const LEVELS: readonly GraphOptimization[] = ['disabled', 'basic', 'extended', 'all'];
 /** Largest error over the largest output: a few roundings to 11 bits. */
 const BOUND = 2 ** -8;
 /** Signal to noise of whole trained nets, in dB. */
 const LEAST_SQNR = 50;
 const FLOAT = 1;
 const FLOAT16 = 10;
-
-function random(shape: readonly number[], seed = 1): Tensor {
-  let state = seed;
-  const count = shape.reduce((a, b) => a * b, 1);
-  const values = Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 31 - 1;
-  });
-  return tensor(values, shape);
-}
-
-async function bytesOf(model: Model): Promise<Uint8Array> {
-  const sink = new MemorySink();
-  await writeModel(model, sink);
-  return sink.bytes;
-}
 
 const numbers = (x: Tensor): number[] => Array.from(toFloat32(x).data, Number);
 

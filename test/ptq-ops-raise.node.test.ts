@@ -6,7 +6,6 @@ import {
   attr,
   buildGraph,
   buildModel,
-  MemorySink,
   ortNode,
   prepare,
   printModel,
@@ -14,12 +13,12 @@ import {
   raiseOpset,
   readModel,
   staticQConfigMapping,
-  writeModel,
   type Graph,
   type GraphBuilder,
   type Model,
   type Value,
 } from 'zeropoint/onnx';
+import { bytesOf } from './support/graphs.ts';
 
 const CHANGES = new URL('./fixtures/ort/ops/opset-changes.json', import.meta.url);
 
@@ -267,9 +266,7 @@ function modelOf({ from, shape = [2, 4, 3, 5], build }: RuleCase): Model {
 }
 
 async function run(model: Model, x: Tensor): Promise<Record<string, Tensor>> {
-  const sink = new MemorySink();
-  await writeModel(model, sink);
-  const runner = await ortNode(await readModel(sink.bytes), { optimization: 'disabled' });
+  const runner = await ortNode(await readModel(await bytesOf(model)), { optimization: 'disabled' });
   try {
     return await runner.run({ x });
   } finally {

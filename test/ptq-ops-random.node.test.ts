@@ -6,17 +6,16 @@ import { expect, it } from 'vitest';
 import { MinMaxObserver, sqnr, tensor, type Tensor } from 'zeropoint';
 import {
   buildModel,
-  MemorySink,
   ortNode,
   quantizeStatic,
   readModel,
   staticQConfigMapping,
-  writeModel,
   type GraphBuilder,
   type GraphOptimization,
   type Model,
   type Value,
 } from 'zeropoint/onnx';
+import { bytesOf } from './support/graphs.ts';
 
 const GRAPHS = 24;
 const SHAPE = [2, 4, 8, 8] as const;
@@ -168,9 +167,7 @@ it.each(Array.from({ length: GRAPHS }, (_, i) => i + 1))(
       }),
     });
     const { model: quantized } = await quantizeStatic(model, { batches: [{ x }], qconfigMapping });
-    const sink = new MemorySink();
-    await writeModel(quantized, sink);
-    const written = await readModel(sink.bytes);
+    const written = await readModel(await bytesOf(quantized));
     const expected = await run(model, x, 'disabled');
     const noise: number[] = [];
     for (const optimization of ['disabled', 'all'] as const) {

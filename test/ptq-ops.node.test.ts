@@ -12,7 +12,6 @@ import {
   clean,
   convert,
   createRunner,
-  MemorySink,
   mergePlans,
   onnxQConfig,
   ortNode,
@@ -21,31 +20,16 @@ import {
   readModel,
   STATIC_OP_TYPES,
   staticQConfigMapping,
-  writeModel,
   type GraphBuilder,
-  type GraphOptimization,
   type Model,
   type TensorSource,
   type Value,
 } from 'zeropoint/onnx';
+import { bytesOf, LEVELS, random } from './support/graphs.ts';
 
 const FIXTURES = new URL('./fixtures/ort/ops/', import.meta.url);
-const LEVELS: readonly GraphOptimization[] = ['disabled', 'basic', 'extended', 'all'];
 /** Least signal to noise of three quantized layers on random data, in dB. */
 const LEAST_SQNR = 28;
-
-/** As in ort_ops.py: the same values in every run and language. */
-function random(shape: readonly number[], seed: number): Tensor<'float32'> {
-  let state = seed;
-  const count = shape.reduce((a, b) => a * b, 1);
-  return tensor(
-    Float32Array.from({ length: count }, () => {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      return state / 2 ** 31 - 1;
-    }),
-    shape,
-  );
-}
 
 const ints = (...values: number[]): Tensor => tensor(BigInt64Array.from(values, BigInt));
 
@@ -92,9 +76,7 @@ function feeds(family: string): Record<string, Tensor> {
 const family = (name: string): Promise<Model> => readModel(new URL(`${name}.onnx`, FIXTURES));
 
 async function throughFile(model: Model): Promise<Model> {
-  const sink = new MemorySink();
-  await writeModel(model, sink);
-  return readModel(sink.bytes);
+  return readModel(await bytesOf(model));
 }
 
 /** Runs both models at every level; the worst signal to noise of an output. */

@@ -21,7 +21,6 @@ import {
   convert,
   createRunner,
   mergePlans,
-  MemorySink,
   onnxQConfig,
   ortNode,
   planFromJSON,
@@ -29,10 +28,8 @@ import {
   quantizeStatic,
   readModel,
   staticQConfigMapping,
-  writeModel,
   type Converted,
   type GraphBuilder,
-  type GraphOptimization,
   type Model,
   type Node,
   type Plan,
@@ -40,33 +37,13 @@ import {
   type Value,
 } from 'zeropoint/onnx';
 import { staticCases, zooInput, zooModel, type ZooName } from './support/zoo.ts';
+import { bytesOf, LEVELS, random } from './support/graphs.ts';
 
-const LEVELS: readonly GraphOptimization[] = ['disabled', 'basic', 'extended', 'all'];
 /** Least signal to noise of a small int8 graph on random data, in dB; 8 bits give about 40, layers add up. */
 const LEAST_SQNR = 28;
 
-/** Seeded values in [-1, 1), the same in every run. */
-function noise(count: number, seed = 1): Float32Array {
-  let state = seed;
-  return Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 31 - 1;
-  });
-}
-
-const random = (shape: readonly number[], seed?: number): Tensor =>
-  tensor(
-    noise(
-      shape.reduce((a, b) => a * b, 1),
-      seed,
-    ),
-    shape,
-  );
-
 async function throughFile(model: Model): Promise<Model> {
-  const sink = new MemorySink();
-  await writeModel(model, sink);
-  return readModel(sink.bytes);
+  return readModel(await bytesOf(model));
 }
 
 const opTypes = (model: Model): string[] => [...model.graph.nodes].map((node) => node.opType);

@@ -3,13 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { QConfigMapping, sqnr, tensor, type Tensor } from 'zeropoint';
 import {
   buildModel,
-  MemorySink,
   onnxQConfig,
   ortNode,
   ortWeb,
   quantizeWeights,
   readModel,
-  writeModel,
   type Graph,
   type GraphBuilder,
   type GraphOptimization,
@@ -19,8 +17,8 @@ import {
 } from 'zeropoint/onnx';
 import { decodedWeights } from './support/weight-blocks.ts';
 import { zooInput, zooModel } from './support/zoo.ts';
+import { bytesOf, LEVELS, random } from './support/graphs.ts';
 
-const LEVELS: readonly GraphOptimization[] = ['disabled', 'basic', 'extended', 'all'];
 /** Signal to noise against float with the same weights, in dB: only the order of additions differs. */
 const SAME_WEIGHTS = 110;
 /** The same where the runtime rounds activations to int8 by blocks (accuracy level 4). */
@@ -29,22 +27,6 @@ const INT8_ACTIVATIONS = 38;
 const LEAST: Readonly<Record<number, number>> = { 2: 8, 4: 22, 8: 44 };
 const K = 100;
 const N = 24;
-
-function random(shape: readonly number[], seed = 1): Tensor {
-  let state = seed;
-  const count = shape.reduce((a, b) => a * b, 1);
-  const values = Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 31 - 1;
-  });
-  return tensor(values, shape);
-}
-
-async function bytesOf(model: Model): Promise<Uint8Array> {
-  const sink = new MemorySink();
-  await writeModel(model, sink);
-  return sink.bytes;
-}
 
 type Values = Readonly<Record<string, Tensor>>;
 
