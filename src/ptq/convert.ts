@@ -28,7 +28,7 @@ import type { InputRole } from './ops/policy.ts';
 import type { QuantizationReport, QuantizedWeight } from './report.ts';
 import { selectPlanned, type PlannedSelection } from './select-planned.ts';
 import type { Selection } from './select.ts';
-import { VERSION } from './version.ts';
+import { signModel } from './version.ts';
 
 /** A quantized model and what was done to it. */
 export interface Converted {
@@ -57,8 +57,7 @@ export async function convert(model: Model, plan: Plan, options: ConvertOptions 
   await converter.absorbClamps();
   converter.pairs();
   removeUnusedInPlace(copy);
-  copy.producerName = 'zeropoint';
-  copy.producerVersion = VERSION;
+  signModel(copy);
   return { model: copy, report: report(plan, planned, converter) };
 }
 

@@ -33,7 +33,7 @@ import type { NamedPart, NameStyle } from './names.ts';
 import { checkDynamicWeight, observerSpec } from './observer-spec.ts';
 import type { ObserverSpec } from './plan.ts';
 import type { QuantizedNode, QuantizedWeight } from './report.ts';
-import { VERSION } from './version.ts';
+import { signModel } from './version.ts';
 
 /** DynamicQuantizeLinear exists since this opset; older models are raised to it. */
 const DYNAMIC_OPSET = 11;
@@ -76,8 +76,7 @@ export async function quantizeDynamic(
   }
   checkSomethingQuantized(job.quantized.length, job.skipped);
   removeUnusedInPlace(copy);
-  copy.producerName = 'zeropoint';
-  copy.producerVersion = VERSION;
+  signModel(copy);
   const { quantized, skipped, weights } = job;
   const report = {
     mode: 'dynamic',

@@ -10,7 +10,7 @@ import { checkOpset } from '../../graph/opset.ts';
 import { getBackend } from '../../kernels/backend.ts';
 import { clean } from '../../passes/clean.ts';
 import type { ConvertOptions } from '../convert.ts';
-import { VERSION } from '../version.ts';
+import { signModel } from '../version.ts';
 import { Assignment } from './assign.ts';
 import { CastInserter } from './cast-inserter.ts';
 import { CLAMP_RULES, type ClampRange, type ClampRule } from './clamp-rules.ts';
@@ -80,8 +80,7 @@ export async function convertToFloat16(
   const narrower = new ConstantNarrower(assignment, dtype, range, job);
   for (const graph of assignment.graphs) await narrower.convert(graph);
   const casts = insertCasts(assignment, kinds, dtype, job);
-  copy.producerName = 'zeropoint';
-  copy.producerVersion = VERSION;
+  signModel(copy);
   const { count, bytesBefore, outOfRange } = narrower;
   const report: Float16Report = {
     mode: 'float16',

@@ -19,7 +19,7 @@ import { clean } from '../../passes/clean.ts';
 import { removeUnusedInPlace } from '../../passes/remove-unused.ts';
 import { checkNotQuantized, checkSomethingQuantized } from '../check-model.ts';
 import type { Converted, ConvertOptions } from '../convert.ts';
-import { VERSION } from '../version.ts';
+import { signModel } from '../version.ts';
 import {
   resolveOptions,
   SettingsResolver,
@@ -63,8 +63,7 @@ export async function quantizeWeights(
   work.finish();
   removeUnusedInPlace(copy);
   importDomains(copy, resolved);
-  copy.producerName = 'zeropoint';
-  copy.producerVersion = VERSION;
+  signModel(copy);
   const { quantized, skipped, weights } = work;
   const report = {
     mode: 'weight-only',
