@@ -112,6 +112,8 @@ const MODES: Readonly<Record<string, (model: Model, data: Data) => Promise<Pick<
       batches: calibration(data),
       qconfigMapping: staticQConfigMapping({ perChannel: false }),
     }),
+  "static, by channel, onnxruntime's names": (model, data) =>
+    quantizeStatic(model, { batches: calibration(data) }, { names: 'onnxruntime' }),
   dynamic: (model) => quantizeDynamic(model),
   'weights, 8 bit': (model) => quantizeWeights(model, { bits: 8 }),
   'weights, 4 bit': (model) => quantizeWeights(model, { bits: 4 }),
