@@ -53,6 +53,15 @@ function varint(value: number): number[] {
 }
 
 describe('not a model', () => {
+  test.each([
+    ['a folder', (): string => tmpdir()],
+    ['nothing there', (): string => join(tmpdir(), 'zeropoint-not-there.onnx')],
+    ['an empty file', (): string => temporaryFile('')],
+    ['half a file', (): string => temporaryFile(modelBytes({ name: 'a long name' }).slice(0, -4))],
+  ])('%s: the error says what to do', async (_, path) => {
+    await expect(readModel(path())).rejects.toMatchObject({ hint: expect.stringMatching(/\w+\.$/) });
+  });
+
   test('a folder', async () => {
     expect(await failure(tmpdir())).toMatchObject({ name: 'FormatError', code: 'FORMAT_NOT_A_FILE' });
   });

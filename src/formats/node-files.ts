@@ -33,7 +33,8 @@ export async function openFile(input: string | URL): Promise<Source> {
 }
 
 function notAFile(file: string, message: string, cause?: unknown): FormatError {
-  return new FormatError(message, { code: 'FORMAT_NOT_A_FILE', details: { file }, cause });
+  const hint = 'Check the path; a relative one starts at the working directory.';
+  return new FormatError(message, { code: 'FORMAT_NOT_A_FILE', hint, details: { file }, cause });
 }
 
 function reason(cause: unknown): string {

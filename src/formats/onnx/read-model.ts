@@ -60,6 +60,7 @@ async function readRecord(source: Source, file: string): Promise<ModelRecord> {
   if (source.size === 0) {
     throw new FormatError(`${file}: expected an ONNX model, got an empty file`, {
       code: 'FORMAT_EMPTY',
+      hint: 'Copy or download it again.',
       details: { file, offset: 0 },
     });
   }

@@ -230,7 +230,9 @@ class Reader {
   #error(code: ErrorCode, message: string, offset: number): FormatError {
     const field = this.#path.filter((part) => part !== '').join('.');
     const where = `${this.#source.name ?? 'source'}: ${field} at offset ${offset}`;
-    return new FormatError(`${where}: ${message}`, { code, details: { offset, field } });
+    const hint =
+      code === 'FORMAT_TRUNCATED' ? 'The file is incomplete: copy or download it again.' : undefined;
+    return new FormatError(`${where}: ${message}`, { code, hint, details: { offset, field } });
   }
 }
 
