@@ -20,6 +20,7 @@ import {
   qconfigFromJSON,
   QConfigMapping,
   qconfigMappingFromJSON,
+  tensor,
   type QuantBackend,
 } from 'zeropoint';
 import { describe, expect, test } from 'vitest';
@@ -120,11 +121,34 @@ describe('QConfig', () => {
 describe('defaults of a backend', () => {
   test('an unknown backend or version: RangeError with those there are', () => {
     expect(() => getDefaultQConfig('tensorrt' as QuantBackend)).toThrow(
-      'expected a backend of x86, fbgemm, onednn, qnnpack, got tensorrt',
+      /a backend of x86, fbgemm, onednn, qnnpack, onnxruntime-cpu, .*, webgpu, got tensorrt/,
     );
     expect(() => getDefaultQConfig('x86', 1)).toThrow('expected version 0, got 1');
     expect(() => getDefaultQatQConfig('x86', 2)).toThrow('expected version 0 or 1, got 2');
     expect(() => getDefaultQConfigMapping('gpu' as QuantBackend)).toThrow(RangeError);
+    expect(() => getDefaultQConfig('onnxruntime-web', 1)).toThrow('expected version 0, got 1');
+  });
+
+  test.each([
+    ['onnxruntime-cpu', 'quint8', 127],
+    ['onnxruntime-cpu-avx2', 'quint8', 64],
+    ['onnxruntime-arm', 'qint8', 127],
+    ['onnxruntime-web', 'quint8', 127],
+    ['webgpu', 'float32', 127],
+  ] as const)('%s: activations as %s, weights int8 by channel up to %i', (backend, dtype, largest) => {
+    const mapping = getDefaultQConfigMapping(backend);
+    const qconfig = mapping.resolve({ opType: 'Conv', name: '' })!;
+    expect(qconfig).toBe(mapping.resolve({ opType: 'Softmax', name: 'x' }));
+    expect(qconfig.activation().dtype).toBe(dtype);
+    const weight = qconfig.weight() as PerChannelMinMaxObserver;
+    expect(weight).toMatchObject({ dtype: 'qint8', qscheme: 'per_channel_symmetric', quantMax: largest });
+    weight.observe(
+      tensor([
+        [-1, 0.5],
+        [2, 2],
+      ]),
+    );
+    expect([...weight.calculateQParams().scale]).toEqual([1 / largest, 2 / largest].map(Math.fround));
   });
 });
 

@@ -3,18 +3,17 @@
  * WebAssembly are fastest with unsigned activations). Weights: int8, symmetric, -127..127, one scale a channel. Scales and
  * zero points by the rule of onnxruntime's quantizer, so that the same data gives the same numbers as there.
  */
-import { MinMaxObserver, PerChannelMinMaxObserver } from '../observers/index.ts';
+import { MinMaxObserver } from '../observers/index.ts';
+import { onnxBackendQConfig } from '../qconfig/onnx-backends.ts';
 import { QConfig } from '../qconfig/qconfig.ts';
 import { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 
-const WEIGHT = { dtype: 'qint8', rule: 'onnx' } as const;
-
-const ACTIVATION = MinMaxObserver.withArgs({ dtype: 'quint8', rule: 'onnx' });
-const WEIGHT_PER_CHANNEL = PerChannelMinMaxObserver.withArgs({
-  ...WEIGHT,
-  qscheme: 'per_channel_symmetric',
+const DEFAULT = onnxBackendQConfig('onnxruntime-cpu');
+const WEIGHT_PER_TENSOR = MinMaxObserver.withArgs({
+  dtype: 'qint8',
+  rule: 'onnx',
+  qscheme: 'per_tensor_symmetric',
 });
-const WEIGHT_PER_TENSOR = MinMaxObserver.withArgs({ ...WEIGHT, qscheme: 'per_tensor_symmetric' });
 
 /** Where the defaults of the ONNX workflow can be turned. */
 export interface DefaultQConfigOptions {
@@ -26,8 +25,8 @@ export interface DefaultQConfigOptions {
 
 /** The QConfig that {@link staticQConfigMapping} and dynamic quantization give every node. */
 export function onnxQConfig(options: DefaultQConfigOptions = {}): QConfig {
-  const { perChannel = true, activation = ACTIVATION } = options;
-  return new QConfig({ activation, weight: perChannel ? WEIGHT_PER_CHANNEL : WEIGHT_PER_TENSOR });
+  const { perChannel = true, activation = DEFAULT.activation } = options;
+  return new QConfig({ activation, weight: perChannel ? DEFAULT.weight : WEIGHT_PER_TENSOR });
 }
 
 /** Every op that static quantization knows, with {@link onnxQConfig}. */

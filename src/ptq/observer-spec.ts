@@ -68,19 +68,19 @@ export function codeDType(spec: ObserverSpec): CodeDType {
 }
 
 function formOf(observer: Observer): CodeForm {
-  const form = FORMS[observer.dtype];
-  if (form === undefined) throw dtypeError(observer, Object.keys(FORMS));
   if (observer instanceof MarkerObserver || observer.qscheme === 'per_channel_affine_float_qparams') {
     const got = observer instanceof MarkerObserver ? 'one without a range' : observer.qscheme;
     throw new UnsupportedError(
       `${observer.type}: expected an observer that gives integer zero points, got ${got}`,
       {
         code: 'UNSUPPORTED_FEATURE',
-        hint: 'Use MinMaxObserver or another observer of ranges; quantizeDynamic finds those of activations at run time.',
+        hint: 'Use MinMaxObserver or another observer of ranges; quantizeDynamic finds those of activations at run time, quantizeWeights leaves activations in float.',
         details: { observer: observer.type },
       },
     );
   }
+  const form = FORMS[observer.dtype];
+  if (form === undefined) throw dtypeError(observer, Object.keys(FORMS));
   return form;
 }
 

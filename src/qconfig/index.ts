@@ -5,7 +5,9 @@ export {
   getDefaultQConfig,
   getDefaultQConfigMapping,
   type QuantBackend,
+  type TorchBackend,
 } from './default-qconfig.ts';
+export type { OnnxBackend } from './onnx-backends.ts';
 export * from './fake-quantize-presets.ts';
 export { qconfigFromJSON, qconfigMappingFromJSON } from './from-json.ts';
 export * from './observer-presets.ts';
