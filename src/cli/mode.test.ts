@@ -37,6 +37,8 @@ it.each([
   ['a recurrent net with data', recurrent, DATA, 'dynamic'],
   ['a transformer that shall be static', transformer, { ...DATA, static: true }, 'static'],
   ['a conv net that shall be dynamic', conv, { dynamic: true }, 'dynamic'],
+  ['a conv net in 16 bits', conv, { float16: true }, 'float16'],
+  ['weights alone, the rest in 16 bits', mlp, { weights: 4, float16: true }, 'weight-only'],
 ])('%s', (_, model, words, mode) => {
   expect(chooseMode(model, 'm.onnx', words).mode).toBe(mode);
 });

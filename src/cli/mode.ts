@@ -1,5 +1,5 @@
 /**
- * Static or dynamic, when nobody said which. Weights alone are quantized only where somebody asks for it.
+ * Static or dynamic, when nobody said which. Weights alone, and float16, only where somebody asks for it.
  *
  * - Recurrent nets and transformers: dynamic. Their activations have outliers (attention masks, residual streams) that
  *   one fixed range a tensor serves badly, and their matrix products are large enough to pay for finding ranges.
@@ -10,7 +10,7 @@ import type { Model, Node } from 'zeropoint/onnx';
 import { UsageError } from './errors.ts';
 import { counted } from './table.ts';
 
-export type Mode = 'static' | 'dynamic' | 'weight-only';
+export type Mode = 'static' | 'dynamic' | 'weight-only' | 'float16';
 
 export interface ModeChoice {
   readonly mode: Mode;
@@ -25,6 +25,8 @@ export interface ModeWords {
   readonly dynamic?: boolean;
   /** Bits of weight-only mode. */
   readonly weights?: number;
+  /** All that stays float becomes float16: alone, or beside weights. */
+  readonly float16?: boolean;
   readonly calibrate?: string;
 }
 
@@ -45,7 +47,11 @@ export function chooseMode(model: Model, file: string, words: ModeWords): ModeCh
   const hasData = words.calibrate !== undefined;
   checkBlockWords(words);
   if (words.dynamic) return { mode: 'dynamic', reason: 'as --dynamic says' };
-  if (words.weights !== undefined) return { mode: 'weight-only', reason: 'as --weights says' };
+  if (words.weights !== undefined) {
+    const half = words.float16 ? ', the rest in float16' : '';
+    return { mode: 'weight-only', reason: `as --weights says${half}` };
+  }
+  if (words.float16) return { mode: 'float16', reason: 'as --float16 says' };
   if (words.static) {
     if (!hasData)
       throw needsData(file, '--static', 'static quantization measures the ranges of activations on data');

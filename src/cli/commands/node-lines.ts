@@ -1,5 +1,5 @@
 /** Which nodes were quantized and which were not, grouped for people. */
-import type { QuantizedNode, SkippedNode } from 'zeropoint/onnx';
+import type { Float16Report, QuantizedNode, SkippedNode } from 'zeropoint/onnx';
 import { counted, integer, table } from '../table.ts';
 
 /** Operators listed behind one reason. */
@@ -8,13 +8,19 @@ const LISTED = 6;
 /** Quantized nodes by operator; the others by reason, each with the operators it holds for. */
 export function nodeLines(quantized: readonly QuantizedNode[], skipped: readonly SkippedNode[]): string {
   const done = tally(quantized).map(([op, count]) => [`  ${op}`, integer(count)]);
-  const lines = [`${counted(quantized.length, 'node')} quantized\n`, table(done, ['left', 'right'])];
-  if (skipped.length > 0) {
-    lines.push(`${counted(skipped.length, 'node')} left in float\n`);
-    const left = [...byReason(skipped)].map(([reason, nodes]) => [`  ${reason}`, operators(nodes)]);
-    lines.push(table(left));
-  }
-  return lines.join('');
+  const head = `${counted(quantized.length, 'node')} quantized\n`;
+  return [head, table(done, ['left', 'right']), skippedLines(skipped, 'float')].join('');
+}
+
+/** What a conversion to 16 bits did: how many nodes, and which not. */
+export function halfLines({ converted, dtype, skipped }: Float16Report): string {
+  return `${counted(converted, 'node')} in ${dtype}\n${skippedLines(skipped, 'float32')}`;
+}
+
+function skippedLines(skipped: readonly SkippedNode[], left: string): string {
+  if (skipped.length === 0) return '';
+  const rows = byReason(skipped).map(([reason, nodes]) => [`  ${reason}`, operators(nodes)]);
+  return `${counted(skipped.length, 'node')} left in ${left}\n${table(rows)}`;
 }
 
 /** Reasons, most nodes first. They name the operator, which would make one reason many. */

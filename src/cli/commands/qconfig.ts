@@ -28,14 +28,17 @@ const OBSERVERS = {
 
 /** @throws UsageError if a pattern of `--exclude` matches no node */
 export function qconfigMappingOf(model: Model, options: ConfigurationOptions): QConfigMapping {
-  const { observer = 'minmax', activationDtype = 'uint8', perTensor = false, exclude = [] } = options;
+  const { observer = 'minmax', activationDtype = 'uint8', perTensor = false } = options;
   const dtype = activationDtype === 'uint8' ? 'quint8' : 'qint8';
   const activation = OBSERVERS[observer]({ dtype, rule: 'onnx' });
   const mapping = staticQConfigMapping({ perChannel: !perTensor, activation });
-  for (const pattern of exclude) {
-    for (const name of matchingNames(model, pattern)) mapping.setModuleName(name, null);
-  }
+  for (const name of excludedNames(model, options)) mapping.setModuleName(name, null);
   return mapping;
+}
+
+/** @throws UsageError if a pattern of `--exclude` matches no node */
+export function excludedNames(model: Model, { exclude = [] }: ConfigurationOptions): readonly string[] {
+  return exclude.flatMap((pattern) => matchingNames(model, pattern));
 }
 
 function matchingNames(model: Model, pattern: string): readonly string[] {

@@ -1,10 +1,17 @@
 /** `zeropoint quantize --dry-run`: what would be done, and about what size comes out. Nothing is run or written. */
-import { prepare, writeModel, type Model, type PlannedNode, type SkippedNode } from 'zeropoint/onnx';
+import {
+  prepare,
+  writeModel,
+  type Float16Report,
+  type Model,
+  type PlannedNode,
+  type SkippedNode,
+} from 'zeropoint/onnx';
 import { totalSize } from '../files.ts';
 import type { Outcome } from '../frame.ts';
 import { bytes, percent, table } from '../table.ts';
 import type { QuantizeJob } from './quantize.ts';
-import { nodeLines } from './node-lines.ts';
+import { halfLines, nodeLines } from './node-lines.ts';
 import { withoutData } from './without-data.ts';
 
 interface DryRun {
@@ -15,6 +22,8 @@ interface DryRun {
   readonly expectedSize: number;
   readonly quantized: readonly { readonly node: string; readonly opType: string }[];
   readonly skipped: readonly SkippedNode[];
+  /** Where it would compute in 16 bits: what that would do. */
+  readonly float16?: Float16Report;
 }
 
 export async function dryRun(job: QuantizeJob): Promise<Outcome> {
@@ -25,12 +34,15 @@ export async function dryRun(job: QuantizeJob): Promise<Outcome> {
   return { json, text: () => describe(json) };
 }
 
-type Plan = Pick<DryRun, 'expectedSize' | 'quantized' | 'skipped'>;
+type Plan = Pick<DryRun, 'expectedSize' | 'quantized' | 'skipped' | 'float16'>;
 
 /** Needs no data, so that it can be done for once and thrown away: the size is exact. */
 async function exactPlan(job: QuantizeJob): Promise<Plan> {
-  const { model: quantized, report } = await withoutData(job);
-  return { expectedSize: await writtenSize(quantized), quantized: report.quantized, skipped: report.skipped };
+  const { model: written, report } = await withoutData(job);
+  const expectedSize = await writtenSize(written);
+  if (report.mode === 'float16') return { expectedSize, quantized: [], skipped: [], float16: report };
+  const { quantized, skipped, float16 } = report;
+  return { expectedSize, quantized, skipped, ...(float16 && { float16 }) };
 }
 
 async function writtenSize(model: Model): Promise<number> {
@@ -58,10 +70,11 @@ function weightBytes(model: Model, planned: PlannedNode): number {
   return weight?.elementType === 'float32' ? weight.byteLength : 0;
 }
 
-function describe({ input, output, size, expectedSize, quantized, skipped }: DryRun): string {
+function describe({ mode, input, output, size, expectedSize, quantized, skipped, float16 }: DryRun): string {
   const head = table([
     ['would write', `${output}  (from ${input})`],
     ['size', `${bytes(size)} → about ${bytes(expectedSize)}  (${percent(expectedSize / size)})`],
   ]);
-  return `${head}\n${nodeLines(quantized, skipped)}`;
+  const integers = mode.mode === 'float16' ? '' : nodeLines(quantized, skipped);
+  return `${head}\n${integers}${float16 === undefined ? '' : halfLines(float16)}`;
 }

@@ -1,9 +1,10 @@
 /** What `zeropoint quantize` says when it is done. */
 import type { OutputError } from 'zeropoint/onnx';
 import { bytes, counted, percent, table } from '../table.ts';
-import { nodeLines } from './node-lines.ts';
+import { halfLines, nodeLines } from './node-lines.ts';
 import type { QuantizeJob, QuantizeResult } from './quantize.ts';
 import type { Verification } from './verify.ts';
+import type { Report } from './without-data.ts';
 
 /** Below these an output is likely to hurt: about 2 % noise, and one decision in fifty. */
 const LOW_SQNR = 17;
@@ -11,8 +12,8 @@ const LOW_AGREEMENT = 0.98;
 
 export function summary(job: QuantizeJob, result: QuantizeResult): string {
   const { input, output, report, seconds } = result;
-  const { raisedOpset } = report;
-  const samples = report.samples === 0 ? '' : `, calibrated on ${counted(report.samples, 'sample')}`;
+  const { samples: seen = 0, raisedOpset } = report.mode === 'float16' ? {} : report;
+  const samples = seen === 0 ? '' : `, calibrated on ${counted(seen, 'sample')}`;
   const head = table([
     ['wrote', `${output.file}  (${report.mode}${samples}, ${seconds.toFixed(1)} s)`],
     ['size', `${bytes(input.size)} → ${bytes(output.size)}  (${percent(output.size / input.size)})`],
@@ -23,11 +24,24 @@ export function summary(job: QuantizeJob, result: QuantizeResult): string {
   ]);
   const parts = [
     head,
-    nodeLines(report.quantized, report.skipped),
+    whatBecame(report),
+    ...(isUnseen(job)
+      ? ['activations were not looked at; --calibrate shows those that float16 cannot hold\n']
+      : []),
     errorTable(job, result),
     nextStep(job, result),
   ];
   return parts.join('\n');
+}
+
+function whatBecame(report: Report): string {
+  if (report.mode === 'float16') return halfLines(report);
+  const { quantized, skipped, float16 } = report;
+  return nodeLines(quantized, skipped) + (float16 === undefined ? '' : halfLines(float16));
+}
+
+function isUnseen({ options, data }: QuantizeJob): boolean {
+  return options.float16 === true && data === undefined;
 }
 
 function decoders({ calibration }: QuantizeResult): readonly (readonly string[])[] {
@@ -85,7 +99,7 @@ function remedy(
   mode: string,
   input: string,
 ): string | undefined {
-  if (mode === 'dynamic' || data === undefined) return undefined;
+  if (mode !== 'static' || data === undefined) return undefined;
   const next = observer === undefined || observer === 'minmax' ? 'mse' : 'percentile';
   return observer === next
     ? undefined

@@ -13,12 +13,10 @@ import {
   writeModel,
   clean,
   type CalibrationData,
-  type Converted,
   type DataPart,
   type Model,
   type PlanFile,
   type Progress,
-  type QuantizationReport,
   type ReadyModel,
 } from 'zeropoint/onnx';
 import type { QConfigMapping } from 'zeropoint';
@@ -34,7 +32,7 @@ import { qconfigMappingOf } from './qconfig.ts';
 import { dryRun } from './quantize-dry-run.ts';
 import { summary } from './quantize-summary.ts';
 import { verify, type Verification } from './verify.ts';
-import { withoutData } from './without-data.ts';
+import { withoutData, type Report, type Written } from './without-data.ts';
 
 /** What one call works on. */
 export interface QuantizeJob {
@@ -61,7 +59,7 @@ export interface QuantizeResult {
   readonly mode: ModeChoice;
   /** What ranges were measured on, with the decoder where it was images; null where none were. */
   readonly calibration: readonly DataPart[] | null;
-  readonly report: QuantizationReport;
+  readonly report: Report;
   /** null with `--no-verify`. */
   readonly verification: Verification | null;
   readonly seconds: number;
@@ -87,8 +85,7 @@ export async function quantize(input: string, options: QuantizeOptions): Promise
 }
 
 async function openJob(input: string, options: QuantizeOptions): Promise<QuantizeJob> {
-  const ending = options.weights === undefined ? undefined : `q${options.weights}.onnx`;
-  const output = options.output ?? defaultOutput(input, ending);
+  const output = options.output ?? defaultOutput(input, ending(options));
   const original = await readModel(input);
   const plan = options.plan === undefined ? undefined : await openPlan(original, input, options.plan);
   const choice = plan === undefined ? chooseMode(original, input, options) : choiceOf(plan.file);
@@ -101,6 +98,12 @@ async function openJob(input: string, options: QuantizeOptions): Promise<Quantiz
   const measured = choice.mode === 'static' && data !== undefined ? [dataPart(data, options)] : null;
   const calibration = plan === undefined ? measured : plan.file.data;
   return { input, output, options, choice, original, model, mapping, data, calibration, plan: plan?.ready };
+}
+
+/** `q4.onnx`, `fp16.onnx`, `q4f16.onnx`; undefined for int8. */
+function ending({ weights, float16 }: QuantizeOptions): string | undefined {
+  if (weights === undefined) return float16 ? 'fp16.onnx' : undefined;
+  return `q${weights}${float16 ? 'f16' : ''}.onnx`;
 }
 
 /** A kept plan, and the model that it speaks of. @throws GraphError if it is for another model */
@@ -165,7 +168,7 @@ async function run(job: QuantizeJob, context: Context): Promise<QuantizeResult> 
   }
 }
 
-async function converted(job: QuantizeJob, { signal, progress }: Context): Promise<Converted> {
+async function converted(job: QuantizeJob, { signal, progress }: Context): Promise<Written> {
   const { choice, model, mapping, data, plan } = job;
   const onProgress = (facts: Progress): void => progress.update(shown(facts, data));
   if (plan !== undefined) {

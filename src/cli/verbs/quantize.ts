@@ -17,6 +17,7 @@ export interface QuantizeOptions extends CommonOptions, DataOptions, Configurati
   readonly weights?: 2 | 4 | 8;
   readonly blockSize?: number;
   readonly symmetric?: boolean;
+  readonly float16?: boolean;
   readonly force?: boolean;
   readonly dryRun?: boolean;
   readonly verify: boolean;
@@ -29,7 +30,7 @@ export function addQuantize(program: Command): void {
     .argument('<model>', 'path of an ONNX model')
     .option(
       '-o, --output <file>',
-      'where to write (default: model.int8.onnx beside the model; q4, say, with --weights 4)',
+      'where to write (default: model.int8.onnx beside the model; q4, say, with --weights 4, fp16 with --float16)',
     )
     .addOption(
       new Option('--static', 'activations get fixed scales from calibration data').conflicts('dynamic'),
@@ -73,7 +74,13 @@ function addWeightsOptions(command: Command): void {
         '256',
       ]),
     )
-    .option('--symmetric', 'with --weights: no zero points');
+    .option('--symmetric', 'with --weights: no zero points')
+    .addOption(
+      new Option(
+        '--float16',
+        'compute in float16; with --weights: all but those. Data (--calibrate) shows what float16 cannot hold',
+      ).conflicts([...DECIDED_BY_PLAN.filter((word) => word !== 'exclude'), 'plan']),
+    );
 }
 
 /** As commander gives them: choices are text. */
