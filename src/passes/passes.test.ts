@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { attr } from '../graph/attribute.ts';
 import { buildModel } from '../graph/build.ts';
+import type { Graph } from '../graph/graph.ts';
 import { printGraph } from '../graph/print.ts';
 import type { Model } from '../graph/model.ts';
 import { tensor } from '../tensor/tensor.ts';
@@ -187,6 +189,28 @@ describe('removeUnused', () => {
     expect([...result.graph.nodes].map((node) => node.opType)).toEqual(['Neg']);
     expect([...result.graph.initializers]).toEqual([]);
     expect(result.graph.inputs.map((value) => value.name)).toEqual(['x', 'unread']);
+    await runPass(removeUnused, model);
+  });
+
+  it('removes what a body does not need, and what only that needed outside', async () => {
+    const model = buildModel((b) => {
+      const [x, c] = [b.input('x', 'float32', [1]), b.constant('c', tensor([1]))];
+      const branch = (name: string): Graph =>
+        b.body(name, (body) => {
+          body.op('Add', [body.op('Constant', [], { value: tensor([2]) }), c]);
+          body.output(body.op('Neg', [x]));
+        });
+      b.output(
+        b.op('If', [b.input('taken', 'bool', [])], {
+          then_branch: attr.graph(branch('then')),
+          else_branch: attr.graph(branch('else')),
+        }),
+        'y',
+      );
+    });
+    const { model: result } = await removeUnused(model);
+    expect([...result.graph.allNodes()].map((node) => node.opType)).toEqual(['If', 'Neg', 'Neg']);
+    expect([...result.graph.initializers]).toEqual([]);
     await runPass(removeUnused, model);
   });
 });

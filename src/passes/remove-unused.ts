@@ -1,7 +1,8 @@
 /**
  * Removes what no graph output needs: nodes none of whose outputs is used, then initializers and Constant nodes that
- * nothing reads. Graph inputs stay: they are the model's signature. Nodes whose op has side effects do not exist in ONNX.
+ * nothing reads; in bodies of If, Loop and Scan too. Graph inputs stay: they are the model's signature. Nodes whose op has side effects do not exist in ONNX.
  */
+import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import type { PassResult } from './pass.ts';
 
@@ -14,11 +15,17 @@ export async function removeUnused(model: Model): Promise<PassResult> {
 
 /** The same on a model that the caller owns. */
 export function removeUnusedInPlace(model: Model): boolean {
-  const { graph } = model;
+  return removeFrom(model.graph);
+}
+
+function removeFrom(graph: Graph): boolean {
   let modified = false;
-  // Backwards, so that a chain of unused nodes goes in one pass.
+  // Backwards, and bodies before what they may read, so that a chain of unused nodes goes in one pass.
   for (const node of graph.nodes.toArray().reverse()) {
-    if (node.outputs.some((output) => output !== undefined && !output.isUnused)) continue;
+    if (node.outputs.some((output) => output !== undefined && !output.isUnused)) {
+      for (const body of node.subgraphs) modified = removeFrom(body) || modified;
+      continue;
+    }
     graph.removeNode(node);
     modified = true;
   }

@@ -2,6 +2,7 @@
  * Writes quantization into a graph as onnxruntime fuses it: QuantizeLinear and DequantizeLinear pairs behind activations,
  * integers with a DequantizeLinear for constants. Small constants of equal content are stored once.
  */
+import type { AttributeInput } from '../graph/attribute.ts';
 import type { Graph, Place } from '../graph/graph.ts';
 import type { Node } from '../graph/node.ts';
 import { bytesOf } from '../graph/tensor-source.ts';
@@ -51,7 +52,7 @@ export interface NamedNode {
   readonly inputs: readonly Value[];
   /** One an output. */
   readonly parts: readonly NamedPart[];
-  readonly attributes?: Readonly<Record<string, number>>;
+  readonly attributes?: Readonly<Record<string, AttributeInput>>;
 }
 
 /** Constants of up to this many bytes are compared with earlier ones; larger ones are hardly ever equal. */
@@ -134,12 +135,13 @@ export class Emitter {
     return this.node({ opType, of, number, inputs, parts }, place);
   }
 
-  /** A node whose outputs are named by their parts. */
+  /** A node whose outputs are named by their parts, in the graph of its place: a body sees the constants here too. */
   node({ opType, of, number, inputs, parts, attributes = {} }: NamedNode, place: Place): Node {
     const outputs = parts.map((part) => this.#graph.freshName(this.#namer.value(part, of, number)));
     const base = this.#namer.node(opType, of);
     const name = base === '' ? '' : this.#graph.freshNodeName(base);
-    return this.#graph.addNode({ opType, name, inputs, outputs, attributes }, place);
+    const graph = (place.before ?? place.after)?.graph ?? this.#graph;
+    return graph.addNode({ opType, name, inputs, outputs, attributes }, place);
   }
 }
 

@@ -45,7 +45,7 @@ function matchingNames(model: Model, pattern: string): readonly string[] {
   const literal = pattern.split('*').map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`));
   const matcher = new RegExp(`^${literal.join('.*')}$`, 's');
   // A node without a name cannot be meant, and '' would mean the whole model.
-  const names = [...model.graph.nodes].map((node) => node.name).filter((name) => name !== '');
+  const names = [...model.graph.allNodes()].map((node) => node.name).filter((name) => name !== '');
   const matches = names.filter((name) => matcher.test(name));
   if (matches.length > 0) return matches;
   throw new UsageError(

@@ -10,16 +10,10 @@
  * level 0 for 0.1 dB; blocks of 32 are what WebGPU's fused kernels want, blocks of 128 are faster on a CPU and 2 dB worse.
  */
 import { UnsupportedError } from '../../errors.ts';
-import type { Graph } from '../../graph/graph.ts';
 import type { Model } from '../../graph/model.ts';
 import type { Node } from '../../graph/node.ts';
-import { checkOpset } from '../../graph/opset.ts';
-import { getBackend } from '../../kernels/backend.ts';
-import { clean } from '../../passes/clean.ts';
-import { removeUnusedInPlace } from '../../passes/remove-unused.ts';
-import { checkNotQuantized, checkSomethingQuantized } from '../check-model.ts';
 import type { Converted, ConvertOptions } from '../convert.ts';
-import { signModel } from '../version.ts';
+import { quantizeCopy, type Work } from '../quantize-copy.ts';
 import {
   resolveOptions,
   SettingsResolver,
@@ -34,8 +28,6 @@ const LEAST_OPSET = 7;
 /** DequantizeLinear has block_size, and int4, since this opset and IR version. */
 const BLOCK_OPSET = 21;
 const INT4_IR_VERSION = 10;
-/** From this IR version on initializers need not be graph inputs. */
-const FREE_INITIALIZERS_IR = 4;
 
 /**
  * Quantizes the weights of MatMul, Gemm and Gather. The model is not changed.
@@ -51,39 +43,17 @@ export async function quantizeWeights(
   job: ConvertOptions = {},
 ): Promise<Converted> {
   const resolved = resolveOptions(options);
-  checkOpset(model, LEAST_OPSET);
-  checkNotQuantized(model);
-  checkBlockOpset(model, resolved);
-  const cleaned = (await clean(model)).model;
-  const copy = cleaned === model ? model.clone() : cleaned;
-  freeInitializers(copy);
-  const work = new WeightsJob(resolved, job.names ?? 'short');
-  await quantizeAll(copy, work, resolved, job);
-  checkSomethingQuantized(work.quantized.length, work.skipped);
-  work.finish();
-  removeUnusedInPlace(copy);
-  importDomains(copy, resolved);
-  signModel(copy);
-  const { quantized, skipped, weights } = work;
-  const report = {
-    mode: 'weight-only',
-    quantized,
-    skipped,
-    weights,
-    activations: [],
-    absorbed: [],
-    samples: 0,
-    backend: getBackend(),
-  } as const;
-  return { model: copy, report };
+  const edit = (copy: Model): Promise<Work> => quantizeAll(copy, resolved, job);
+  return quantizeCopy(model, { mode: 'weight-only', leastOpset: LEAST_OPSET, edit });
 }
 
 async function quantizeAll(
   model: Model,
-  work: WeightsJob,
   options: ResolvedOptions,
-  { signal, onProgress }: ConvertOptions,
-): Promise<void> {
+  { names = 'short', signal, onProgress }: ConvertOptions,
+): Promise<Work> {
+  checkBlockOpset(model, options);
+  const work = new WeightsJob(options, names);
   const resolver = new SettingsResolver(options);
   const targets = chooseTargets(model, options, resolver, work);
   resolver.checkUsed();
@@ -92,6 +62,9 @@ async function quantizeAll(
     await work.quantize(target, settings);
     onProgress?.({ stage: 'convert', done: index + 1, total: targets.length, unit: 'weights' });
   }
+  work.finish();
+  importDomains(model, options);
+  return work;
 }
 
 type Chosen = { readonly target: Target; readonly settings: ReturnType<SettingsResolver['settings']> };
@@ -117,11 +90,6 @@ function chooseTargets(
     const reason = unwanted(node, wanted, options) ?? work.obstacle(found, settings);
     if (reason === undefined) chosen.push({ target: found, settings });
     else work.skip(node, reason);
-  }
-  for (const { body, name } of model.functions) {
-    for (const node of body.allNodes()) {
-      if (!node.is('Constant')) work.skip(node, `it lies in the local function ${name}`);
-    }
   }
   return chosen;
 }
@@ -153,14 +121,6 @@ function checkBlockOpset(model: Model, { format }: ResolvedOptions): void {
       details: { opset: model.opset },
     },
   );
-}
-
-/** Old files list every initializer among the inputs; so the weights would stay in the file, and new ones could not come. */
-function freeInitializers(model: Model): void {
-  if (model.irVersion >= FREE_INITIALIZERS_IR) return;
-  const free = (graph: Graph): void => graph.setInputs(graph.inputs.filter((value) => !value.isInitializer));
-  free(model.graph);
-  model.irVersion = FREE_INITIALIZERS_IR;
 }
 
 function importDomains(model: Model, { format }: ResolvedOptions): void {

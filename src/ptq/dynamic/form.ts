@@ -1,0 +1,13 @@
+/** What an operator becomes when its weights are stored in 8 bits and its activations get ranges at run time. */
+import type { Node } from '../../graph/node.ts';
+import type { ObserverSpec } from '../plan.ts';
+import type { DynamicWriter } from './writer.ts';
+
+export interface DynamicForm {
+  /** Whether input 0 is quantized in front of the node (else the new node does that itself, or there is nothing to). */
+  readonly quantizesInput: boolean;
+  /** Why a node stays in float; undefined if this form can say it. */
+  obstacle(node: Node): string | undefined;
+  /** Puts the form in the place of `node`. `weight` says how its weights are quantized. */
+  rewrite(node: Node, weight: ObserverSpec, writer: DynamicWriter): Promise<void>;
+}

@@ -1,0 +1,85 @@
+/** What the ways of quantizing without data share: checks and a clean copy before, a signed model and its report after. */
+import type { Graph } from '../graph/graph.ts';
+import type { Model } from '../graph/model.ts';
+import { checkOpset } from '../graph/opset.ts';
+import { getBackend } from '../kernels/backend.ts';
+import { clean } from '../passes/clean.ts';
+import type { SkippedNode } from '../passes/pass.ts';
+import { raiseOpset } from '../passes/raise-opset.ts';
+import { removeUnusedInPlace } from '../passes/remove-unused.ts';
+import { checkNotQuantized, checkSomethingQuantized } from './check-model.ts';
+import type { Converted } from './convert.ts';
+import type { QuantizationReport } from './report.ts';
+import { signModel } from './version.ts';
+
+/** From this IR version on initializers need not be graph inputs. */
+const FREE_INITIALIZERS_IR = 4;
+
+/** What was done to the nodes of the copy; those of local functions are counted by {@link quantizeCopy}. */
+export type Work = Pick<QuantizationReport, 'quantized' | 'skipped' | 'weights'>;
+
+export interface CopyJob {
+  readonly mode: QuantizationReport['mode'];
+  /** Oldest opset that is taken as it is. */
+  readonly leastOpset?: number;
+  /** Older models are raised to this opset. */
+  readonly raiseTo?: number;
+  /** Edits the copy, which it may. */
+  readonly edit: (copy: Model) => Promise<Work>;
+}
+
+/**
+ * Runs `edit` on a clean copy of a model.
+ *
+ * @throws UnsupportedError for an opset below the least; GraphError GRAPH_NOT_QUANTIZABLE if the model is quantized
+ *   already, or nothing came of it
+ */
+export async function quantizeCopy(
+  model: Model,
+  { mode, leastOpset, raiseTo, edit }: CopyJob,
+): Promise<Converted> {
+  checkOpset(model, leastOpset);
+  checkNotQuantized(model);
+  const cleaned = (await clean(model)).model;
+  const ready = raiseTo === undefined ? cleaned : (await raiseOpset(cleaned, raiseTo)).model;
+  const copy = ready === model ? model.clone() : ready;
+  freeInitializers(copy);
+  const work = await edit(copy);
+  const skipped = [...work.skipped, ...functionNodes(copy)];
+  checkSomethingQuantized(work.quantized.length, skipped);
+  removeUnusedInPlace(copy);
+  signModel(copy);
+  const report = {
+    mode,
+    quantized: work.quantized,
+    skipped,
+    weights: work.weights,
+    activations: [],
+    absorbed: [],
+    samples: 0,
+    backend: getBackend(),
+    ...(copy.opset === model.opset ? {} : { raisedOpset: { from: model.opset, to: copy.opset } }),
+  } as const;
+  return { model: copy, report };
+}
+
+/** Old files list every initializer among the inputs; so the weights would stay in the file, and new ones could not come. */
+function freeInitializers(model: Model): void {
+  if (model.irVersion >= FREE_INITIALIZERS_IR) return;
+  const free = (graph: Graph): void => graph.setInputs(graph.inputs.filter((value) => !value.isInitializer));
+  free(model.graph);
+  model.irVersion = FREE_INITIALIZERS_IR;
+}
+
+/** A local function may be called with different weights, and has no initializers. */
+function functionNodes(model: Model): SkippedNode[] {
+  return model.functions.flatMap(({ body, name }) =>
+    [...body.allNodes()]
+      .filter((node) => !node.is('Constant'))
+      .map((node) => ({
+        node: node.label,
+        opType: node.qualifiedOp,
+        reason: `it lies in the local function ${name}`,
+      })),
+  );
+}
