@@ -93,6 +93,10 @@ export type { KeepOptions, KeepPreset, KeptOps } from './ptq/float16/keep.ts';
 export type { Float16Report, NarrowedConstant } from './ptq/float16/report.ts';
 export type { HalfDType } from './ptq/float16/signatures.ts';
 export type { JobOptions, Progress } from './ptq/job.ts';
+export { chooseMode } from './presets/choose-mode.ts';
+export type { ModeChoice, ModeFacts } from './presets/choose-mode.ts';
+export { findTarget, TARGETS } from './presets/targets.ts';
+export type { Mode, TargetFacts } from './presets/targets.ts';
 export type { NameStyle } from './ptq/names.ts';
 export { STATIC_OP_TYPES } from './ptq/ops/index.ts';
 export { mergePlans, planFromJSON } from './ptq/plan.ts';
@@ -106,6 +110,8 @@ export { quantizeStatic } from './ptq/quantize-static.ts';
 export type { QuantizeStaticOptions } from './ptq/quantize-static.ts';
 export { readyForPlan, readyStatic } from './ptq/ready-static.ts';
 export type { ReadyModel, ReadyOptions } from './ptq/ready-static.ts';
+export { storeWeights } from './ptq/store-weights.ts';
+export type { StoreWeightsOptions } from './ptq/store-weights.ts';
 export { quantizeWeights } from './ptq/weight-only/quantize-weights.ts';
 export type {
   QuantizeWeightsOptions,

@@ -141,6 +141,11 @@ export function neededOpset(nodes: readonly PlannedNode[]): number {
   return Math.max(...observers.map(opsetOf));
 }
 
+/** The oldest opset whose DequantizeLinear has the form that a weight's observer gives. */
+export function opsetOfWeight(spec: ObserverSpec): number {
+  return opsetOf(weightObserver('the weight', spec));
+}
+
 function opsetOf(observer: Observer): number {
   const { opset } = formOf(observer);
   return isPerChannel(observer) ? Math.max(opset, PER_CHANNEL_OPSET) : opset;

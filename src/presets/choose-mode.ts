@@ -1,0 +1,108 @@
+/**
+ * What to do with a model when nobody said: by where its weights are, by whether there is data, by where it is to run.
+ *
+ * - Recurrent nets and transformers: dynamic. Their activations have outliers (attention masks, residual streams) that
+ *   one fixed range a tensor serves badly, and their matrix products are large enough to pay for finding ranges.
+ * - Conv nets: static; without data float16 (half the size at the speed of float), or, where that costs no time, int8
+ *   for storage alone.
+ * - What only multiplies matrices: static with data, dynamic without.
+ * - WebGPU computes in float: weights alone.
+ */
+import type { Model } from '../graph/model.ts';
+import type { OnnxBackend } from '../qconfig/onnx-backends.ts';
+import { netOf, type Net, type NetKind } from './net-kind.ts';
+import type { Mode } from './targets.ts';
+
+/** A mode, and why. */
+export interface ModeChoice {
+  readonly mode: Mode;
+  /** For people, one line. */
+  readonly reason: string;
+  /** With `weight-only`: in blocks (`quantizeWeights`), or by channel (`storeWeights`). Default `blocks`. */
+  readonly weights?: 'blocks' | 'channels';
+}
+
+/** What {@link chooseMode} can know besides the model. */
+export interface ModeFacts {
+  /** There is calibration data. Default false. */
+  readonly hasData?: boolean;
+  /** Default `onnxruntime-cpu`. */
+  readonly target?: OnnxBackend;
+}
+
+interface Way extends Omit<ModeChoice, 'reason'> {
+  /** Follows what was found, such as `a conv net: 20 convolutions`. */
+  readonly because: string;
+}
+
+/** int8 weights by channel, computed with in float: what WebAssembly loses no time by (docs/config.md). */
+const STORAGE = { mode: 'weight-only', weights: 'channels' } as const;
+
+const DYNAMIC: Way = { mode: 'dynamic', because: '' };
+const STATIC: Way = { mode: 'static', because: 'and there is data' };
+const BLOCKS: Way = { mode: 'weight-only', because: 'and WebGPU computes in float: weights alone' };
+const HALF: Way = { mode: 'float16', because: 'and no data to measure ranges on, which integers need' };
+const TABLES: Way = { mode: 'weight-only', because: '' };
+
+/** With data, and without. */
+type Ways = readonly [withData: Way, without: Way];
+
+const same = (way: Way): Ways => [way, way];
+
+const CPU: Readonly<Record<NetKind, Ways>> = {
+  recurrent: same(DYNAMIC),
+  transformer: same(DYNAMIC),
+  conv: [STATIC, HALF],
+  'depthwise conv': [STATIC, HALF],
+  products: [STATIC, { mode: 'dynamic', because: 'and no data to calibrate with' }],
+  tables: same(TABLES),
+};
+
+const WEB: Readonly<Record<NetKind, Ways>> = {
+  ...CPU,
+  conv: [STATIC, { ...STORAGE, because: 'and no data to measure ranges on: int8 for storage alone' }],
+  'depthwise conv': same({
+    ...STORAGE,
+    because: 'many of them depthwise, which WebAssembly computes faster in float: int8 for storage alone',
+  }),
+};
+
+const ON_GPU: Way = { ...STORAGE, because: 'and WebGPU has no integer ones: int8 for storage alone' };
+
+const WEBGPU: Readonly<Record<NetKind, Ways>> = {
+  recurrent: same(BLOCKS),
+  transformer: same(BLOCKS),
+  conv: same(ON_GPU),
+  'depthwise conv': same(ON_GPU),
+  products: same(BLOCKS),
+  tables: same(TABLES),
+};
+
+const CHOICES: Readonly<Record<OnnxBackend, Readonly<Record<NetKind, Ways>>>> = {
+  'onnxruntime-cpu': CPU,
+  'onnxruntime-cpu-avx2': CPU,
+  'onnxruntime-arm': CPU,
+  'onnxruntime-web': WEB,
+  webgpu: WEBGPU,
+};
+
+/**
+ * The mode for a model, from its header alone. Always gives one; whether the model has anything to quantize, the mode's
+ * own function says.
+ *
+ * @example chooseMode(model, { hasData: true, target: 'onnxruntime-web' }) // { mode: 'static', reason: 'a conv net: ...' }
+ */
+export function chooseMode(model: Model, facts: ModeFacts = {}): ModeChoice {
+  const { hasData = false, target = 'onnxruntime-cpu' } = facts;
+  const net = netOf(model);
+  const { because, ...way } = wayFor(net, CHOICES[target][net.kind], hasData);
+  return { ...way, reason: [net.found, because].filter((part) => part !== '').join(', ') };
+}
+
+/** Without data the convolutions of a net whose weights are mostly elsewhere can stay as they are. */
+function wayFor({ kind, mostlyProducts }: Net, [withData, without]: Ways, hasData: boolean): Way {
+  if (hasData) return withData;
+  return kind === 'conv' && mostlyProducts && without.mode === 'float16'
+    ? { mode: 'dynamic', because: 'most of its weights in matrix products, and no data to calibrate with' }
+    : without;
+}
