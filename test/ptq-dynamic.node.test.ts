@@ -5,7 +5,6 @@ import {
   PlaceholderObserver,
   QConfig,
   QConfigMapping,
-  sqnr,
   tensor,
   type Tensor,
   UnsupportedError,
@@ -15,7 +14,6 @@ import {
   onnxQConfig,
   ortNode,
   quantizeDynamic,
-  readModel,
   staticQConfigMapping,
   type GraphBuilder,
   type Model,
@@ -23,26 +21,12 @@ import {
   type Value,
 } from 'zeropoint/onnx';
 import { zooInput, zooModel } from './support/zoo.ts';
-import { bytesOf, LEVELS, random } from './support/graphs.ts';
+import { worstSqnr } from './support/dynamic.ts';
+import { bytesOf, random } from './support/graphs.ts';
 
 /** Least signal to noise of one layer with 8-bit weights and activations on uniform data, in dB. */
 const LEAST_SQNR = 34;
 const K = 24;
-
-async function worstSqnr(float: Model, quantized: Model, x: Tensor): Promise<number> {
-  const bytes = await bytesOf(quantized);
-  const reference = await ortNode(float, { optimization: 'disabled' });
-  const expected = await reference.run({ x });
-  await reference.dispose();
-  let worst = Infinity;
-  for (const optimization of LEVELS) {
-    const runner = await ortNode(await readModel(bytes), { optimization });
-    const outputs = await runner.run({ x });
-    await runner.dispose();
-    for (const [name, value] of Object.entries(expected)) worst = Math.min(worst, sqnr(value, outputs[name]));
-  }
-  return worst;
-}
 
 type Build = (b: GraphBuilder, x: Value) => Value;
 
@@ -84,7 +68,7 @@ describe('quantizeDynamic', () => {
       async (name) => {
         const float = modelOf(FORMS[name]);
         const { model, report } = await quantizeDynamic(float, options);
-        const worst = await worstSqnr(float, model, random([7, K], 9));
+        const worst = await worstSqnr(float, model, { x: random([7, K], 9) });
         expect(worst).toBeGreaterThan(LEAST_SQNR);
         expect(worst).toBeLessThan(Infinity);
         expect(report.mode).toBe('dynamic');
@@ -152,7 +136,9 @@ describe('quantizeDynamic', () => {
     const { model, report } = await quantizeDynamic(modelOf(FORMS.MatMul, 10));
     expect(model.opset).toBe(11);
     expect(report.raisedOpset).toEqual({ from: 10, to: 11 });
-    expect(await worstSqnr(modelOf(FORMS.MatMul, 10), model, random([7, K], 9))).toBeGreaterThan(LEAST_SQNR);
+    expect(await worstSqnr(modelOf(FORMS.MatMul, 10), model, { x: random([7, K], 9) })).toBeGreaterThan(
+      LEAST_SQNR,
+    );
   });
 
   it('refuses a model that is quantized already, and one without a node to quantize', async () => {

@@ -20,24 +20,28 @@ const DYNAMIC_OPSET = 11;
 
 /** Configuration of {@link quantizeDynamic}. */
 export interface QuantizeDynamicOptions {
-  /** Whose `weight` factories make the weights' scales; `null` leaves a node in float. Overrides `perChannel`. */
+  /** Whose `weight` factories make the weights' scales; `null` leaves a node in float. The other options are for its default. */
   readonly qconfigMapping?: QConfigMapping;
-  /** One scale a column of the weight. Default true. */
+  /** One scale an output channel of a weight. Default true. */
   readonly perChannel?: boolean;
+  /** Default int8, symmetric; uint8 is affine. Tables are always uint8. */
+  readonly weightDType?: 'int8' | 'uint8';
+  /** Weights in 7 bits: x64 without VNNI adds pairs of products in 16 bits, which saturate otherwise. Default false. */
+  readonly reduceRange?: boolean;
 }
 
 /**
- * Quantizes every MatMul and Gemm whose weight is a constant. The model is not changed.
+ * Quantizes every MatMul and Gemm whose weight is a constant, and the tables of Gather. The model is not changed.
  *
  * @throws UnsupportedError below opset 11, or for weights that are not of 8 bits; GraphError if the model is quantized
  *   already, or has no node that can be
  */
 export function quantizeDynamic(
   model: Model,
-  { qconfigMapping, perChannel = true }: QuantizeDynamicOptions = {},
+  { qconfigMapping, ...defaults }: QuantizeDynamicOptions = {},
   options: ConvertOptions = {},
 ): Promise<Converted> {
-  const mapping = qconfigMapping ?? staticQConfigMapping({ perChannel });
+  const mapping = qconfigMapping ?? staticQConfigMapping(defaults);
   const edit = (copy: Model): Promise<Work> => quantizeNodes(copy, mapping, options);
   return quantizeCopy(model, { mode: 'dynamic', raiseTo: DYNAMIC_OPSET, edit });
 }

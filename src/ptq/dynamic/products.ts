@@ -17,6 +17,7 @@ import { inputOf } from '../../passes/access.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import { emptyReason, loadFloat32, type QuantizedWeightData } from '../constants.ts';
 import type { DynamicForm } from './form.ts';
+import { replaceByProduct } from './integer-product.ts';
 import type { DynamicWriter } from './writer.ts';
 
 export const MATMUL: DynamicForm = {
@@ -25,7 +26,7 @@ export const MATMUL: DynamicForm = {
   async rewrite(node, spec, writer) {
     const weight = await writer.weight(inputOf(node, 1), { spec, axis: 1 });
     const { scales } = weight.stored;
-    writer.replaceByProduct(node, { opType: 'MatMulInteger', weight, scale: scales, bias: undefined });
+    replaceByProduct(node, writer, { opType: 'MatMulInteger', weight, scale: scales, bias: undefined });
   },
 };
 
@@ -52,7 +53,7 @@ export const GEMM: DynamicForm = {
       Float32Array.from(scaleData, (s) => s * alpha),
     );
     const bias = await scaledBias(node, writer);
-    writer.replaceByProduct(node, { opType: 'MatMulInteger', weight, scale, bias });
+    replaceByProduct(node, writer, { opType: 'MatMulInteger', weight, scale, bias });
   },
 };
 

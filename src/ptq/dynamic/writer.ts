@@ -1,5 +1,5 @@
 /** What the forms write with: weights as initializers, each stored once, and activations that are quantized at run time. */
-import type { Graph } from '../../graph/graph.ts';
+import type { Graph, NodeInit } from '../../graph/graph.ts';
 import type { Node } from '../../graph/node.ts';
 import type { Value } from '../../graph/value.ts';
 import { outputOf, present } from '../../passes/access.ts';
@@ -10,9 +10,6 @@ import type { NamedPart, NameStyle } from '../names.ts';
 import type { ObserverSpec } from '../plan.ts';
 import type { QuantizedWeight } from '../report.ts';
 import { RuntimeInputs, type RuntimeInput } from './runtime-inputs.ts';
-
-/** TensorProto.DataType of float32, for Cast. */
-const FLOAT = 1;
 
 /** How a weight is stored. */
 export interface WeightRequest {
@@ -32,19 +29,21 @@ export interface WeightValues {
   readonly stored: QuantizedWeightData;
 }
 
-/** A product of integers, and what makes floats of it. */
-export interface IntegerProduct {
-  readonly opType: 'MatMulInteger';
-  readonly weight: WeightValues;
-  /** Of the weight, in a shape that broadcasts to the product. */
-  readonly scale: Tensor;
-  readonly bias: Value | undefined;
+/** A node that is put before the one whose place a form takes. */
+export interface InnerNode {
+  readonly opType: string;
+  /** What its only output is. */
+  readonly part: NamedPart;
+  readonly inputs: readonly Value[];
+  readonly attributes?: NodeInit['attributes'];
 }
 
 export class DynamicWriter {
   readonly #emitter: Emitter;
   readonly #inputs: RuntimeInputs;
   readonly #known = new Map<Value, { readonly request: WeightRequest; readonly values: WeightValues }[]>();
+  /** What is put before one node shares a number. */
+  readonly #numbers = new Map<Node, number>();
   readonly weights: QuantizedWeight[] = [];
 
   /** `readers` are the nodes whose first input is to be quantized. */
@@ -97,26 +96,25 @@ export class DynamicWriter {
     };
   }
 
-  /** codes(x) · codes(w) → Cast → Mul(scale(x) · scale(w)) [→ Add(bias)] in the place of `node`. */
-  replaceByProduct(node: Node, { opType, weight, scale, bias }: IntegerProduct): void {
-    const number = this.number();
-    const of = outputOf(node).name;
-    const add = (op: string, part: NamedPart, inputs: readonly Value[], attributes = {}): Value =>
-      outputOf(
-        this.#emitter.node({ opType: op, of, number, inputs, parts: [part], attributes }, { before: node }),
-      );
-    const input = this.input(node);
-    const integers = add(opType, 'product', [input.codes, weight.codes, input.zeroPoint, weight.zeroPoint]);
-    const product = add('Cast', 'float', [integers], { to: FLOAT });
-    const factor = add('Mul', 'rescale', [input.scale, this.constant('scale', weight, scale)]);
-    if (bias === undefined) replace(node, 'Mul', [product, factor]);
-    else replace(node, 'Add', [add('Mul', 'scaled', [product, factor]), bias]);
+  /** The scale of a weight as an initializer; `scale` where the form has changed it. */
+  scale(weight: WeightValues, scale: Tensor = weight.stored.scales): Value {
+    return this.constant('scale', weight, scale);
   }
-}
 
-function replace(node: Node, opType: string, inputs: readonly Value[]): void {
-  const graph = present(node.graph, `${node.label}: expected a node of a graph`);
-  graph.replaceNode(node, { opType, name: node.name, inputs });
+  /** Adds a node before `node`, named after what that gives. */
+  before(node: Node, { opType, part, inputs, attributes }: InnerNode): Value {
+    const { name } = outputOf(node);
+    const number = this.#numbers.get(node) ?? this.number();
+    this.#numbers.set(node, number);
+    const init = { opType, of: name, number, inputs, parts: [part], ...(attributes && { attributes }) };
+    return outputOf(this.#emitter.node(init, { before: node }));
+  }
+
+  /** Puts the last node of a form in the place of `node`; it keeps the name and the outputs. */
+  replace(node: Node, init: Omit<NodeInit, 'name' | 'outputs'>): void {
+    const graph = present(node.graph, `${node.label}: expected a node of a graph`);
+    graph.replaceNode(node, { ...init, name: node.name });
+  }
 }
 
 function isSame(a: WeightRequest, b: WeightRequest): boolean {
