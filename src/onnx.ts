@@ -112,6 +112,7 @@ export { readyForPlan, readyStatic } from './ptq/ready-static.ts';
 export type { ReadyModel, ReadyOptions } from './ptq/ready-static.ts';
 export { storeWeights } from './ptq/store-weights.ts';
 export type { StoreWeightsOptions } from './ptq/store-weights.ts';
+export type { WeightAlgorithm } from './ptq/weight-only/block-weight.ts';
 export { quantizeWeights } from './ptq/weight-only/quantize-weights.ts';
 export type {
   QuantizeWeightsOptions,

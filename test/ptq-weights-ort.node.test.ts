@@ -43,7 +43,11 @@ function modelOf(matrix: string): Model {
 }
 
 async function parts(row: Case, options: QuantizeWeightsOptions): Promise<Record<string, Uint8Array>> {
-  const { model } = await quantizeWeights(modelOf(row.matrix), options, { names: 'onnxruntime' });
+  const { model } = await quantizeWeights(
+    modelOf(row.matrix),
+    { ...options, algorithm: 'rtn' },
+    { names: 'onnxruntime' },
+  );
   const found: Record<string, Uint8Array> = {};
   for (const value of model.graph.initializers) {
     const { data } = await constant(value);

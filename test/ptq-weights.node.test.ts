@@ -443,11 +443,18 @@ describe('quantizeWeights', () => {
     await expect(quantizeWeights(matMul(), typo)).rejects.toThrow(/expected an option .*, got blocksize/);
   });
 
-  it('refuses blocks in DequantizeLinear below opset 21, and a model without weights', async () => {
-    const old = modelOf(PRODUCTS.MatMul, random([K, N]), 17);
-    await expect(quantizeWeights(old, { format: 'dequantize-linear' })).rejects.toMatchObject({
-      code: 'UNSUPPORTED_OPSET',
-    });
+  it('says an old model in opset 21 where DequantizeLinear needs it, and reports that', async () => {
+    const old = modelOf(PRODUCTS.Gemm, random([K, N], 2), 11);
+    const { model, report } = await quantizeWeights(old, { format: 'dequantize-linear' });
+    expect(report.raisedOpset).toEqual({ from: 11, to: 21 });
+    expect([old.opset, model.opset]).toEqual([11, 21]);
+    const feeds = { x: random([3, K], 9) };
+    const expected = await run(await bytesOf(old), feeds, 'disabled');
+    expect(await worst(expected, model, feeds)).toBeGreaterThan(LEAST[4]);
+    expect((await quantizeWeights(old)).report.raisedOpset).toBeUndefined();
+  });
+
+  it('refuses a model without weights', async () => {
     const relu = modelOf((b, x) => b.op('Relu', [x]), random([1, 1]));
     await expect(quantizeWeights(relu)).rejects.toThrow(
       /got none. Relu: Relu has no weight-only form here \(1\)/,

@@ -1,4 +1,4 @@
-/** What the ways of quantizing without data share: checks and a clean copy before, a signed model and its report after. */
+/** What the ways of quantizing without fixed ranges share: checks and a clean copy before, a signed model and its report after. */
 import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import { checkOpset } from '../graph/opset.ts';
@@ -16,7 +16,8 @@ import { signModel } from './version.ts';
 const FREE_INITIALIZERS_IR = 4;
 
 /** What was done to the nodes of the copy; those of local functions are counted by {@link quantizeCopy}. */
-export type Work = Pick<QuantizationReport, 'quantized' | 'skipped' | 'weights'>;
+export type Work = Pick<QuantizationReport, 'quantized' | 'skipped' | 'weights'> &
+  Partial<Pick<QuantizationReport, 'samples'>>;
 
 export interface CopyJob {
   readonly mode: QuantizationReport['mode'];
@@ -56,7 +57,7 @@ export async function quantizeCopy(
     weights: work.weights,
     activations: [],
     absorbed: [],
-    samples: 0,
+    samples: work.samples ?? 0,
     backend: getBackend(),
     ...(copy.opset === model.opset ? {} : { raisedOpset: { from: model.opset, to: copy.opset } }),
   } as const;

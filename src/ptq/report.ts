@@ -24,6 +24,8 @@ export interface QuantizedWeight {
   readonly elements: number;
   /** Elements that share a scale, where a weight is cut into blocks. */
   readonly blockSize?: number;
+  /** How scales and codes were chosen, where there is a choice: `rtn`, `mse`, `hqq`, `gptq`. */
+  readonly algorithm?: string;
 }
 
 /** What became of a model: which nodes compute in integers, which stayed in float and why, and the grids chosen. */
@@ -37,7 +39,7 @@ export interface QuantizationReport {
   readonly weights: readonly QuantizedWeight[];
   /** Relu and Clip nodes that became the saturation of the op before them. */
   readonly absorbed: readonly string[];
-  /** Samples that calibration saw; 0 for dynamic and weight-only. */
+  /** Samples that calibration saw; 0 for dynamic, and for weight-only without gptq. */
   readonly samples: number;
   /** Present if the model was said in a newer opset first, because the wanted form needs it. */
   readonly raisedOpset?: { readonly from: number; readonly to: number };

@@ -4,21 +4,24 @@
  *   codes [N, blocks, blockSize·bits/8], scales [N, blocks], zero points [N, ceil(blocks·bits/8)],
  *   element i of a block (or row of zero points) in ascending bit order; w = (code - zeroPoint)·scale
  *
- * Codes and scales equal those of onnxruntime's MatMulNBitsQuantizer (default algorithm) in bits: round to nearest, ties
- * away from zero; symmetric scales have the sign that puts the extreme on code 0 (kernels/types.ts, `signed-extreme`).
+ * How they are chosen is src/algorithms. With `rtn` they equal those of onnxruntime's MatMulNBitsQuantizer (default
+ * algorithm) in bits: round to nearest, ties away from zero; symmetric scales have the sign that puts the extreme on code 0.
  */
+import { quantizeByBlocks, type BlockGrid, type ChooseBlock } from '../../algorithms/block-grid.ts';
+import { quantizeGptq } from '../../algorithms/gptq.ts';
+import { fitHalfQuadratic } from '../../algorithms/half-quadratic.ts';
+import type { InputFactor } from '../../algorithms/input-factor.ts';
+import { spanBlock } from '../../algorithms/round-to-nearest.ts';
+import { searchScale } from '../../algorithms/scale-search.ts';
 import { kernels } from '../../kernels/backend.ts';
-import type { BlockOutput, BlockScheme } from '../../kernels/types.ts';
-import { quantizeBlocks2 } from './two-bit.ts';
+import { present } from '../../passes/access.ts';
 import { readTiles, type Tile, type WeightMatrix } from './weight-matrix.ts';
 
-/** Bits of a code in MatMulNBits. */
-export type WeightBits = 2 | 4 | 8;
+/** How scales, zero points and codes are chosen; documented at `WeightSettings.algorithm`. */
+export type WeightAlgorithm = 'rtn' | 'mse' | 'hqq' | 'gptq';
 
-export interface BlockSpec {
-  readonly bits: WeightBits;
-  readonly blockSize: number;
-  readonly symmetric: boolean;
+export interface BlockSpec extends BlockGrid {
+  readonly algorithm: WeightAlgorithm;
 }
 
 export interface BlockWeight {
@@ -33,37 +36,86 @@ export function blocksOf(cols: number, blockSize: number): number {
 }
 
 /** Bytes of one block's codes. */
-export function blobBytes({ bits, blockSize }: BlockSpec): number {
+export function blobBytes({ bits, blockSize }: BlockGrid): number {
   return (blockSize * bits) / 8;
 }
 
 /** Bytes of a row of packed zero points. */
-export function zeroPointBytes(blocks: number, bits: WeightBits): number {
+export function zeroPointBytes(blocks: number, bits: number): number {
   return Math.ceil((blocks * bits) / 8);
 }
 
-/** Quantizes all blocks of a weight; a short last block is filled with the code of 0. */
-export async function quantizeBlocks(matrix: WeightMatrix, spec: BlockSpec): Promise<BlockWeight> {
+/** Quantizes all blocks of a weight; a short last block is filled with the code of 0. `gptq` needs the factor. */
+export async function quantizeBlocks(
+  matrix: WeightMatrix,
+  spec: BlockSpec,
+  factor?: InputFactor,
+): Promise<BlockWeight> {
   const { rows, cols } = matrix;
   const blocks = blocksOf(cols, spec.blockSize);
   const whole = outputFor(rows, blocks, spec);
+  const rule = RULES[spec.algorithm];
   let band: BlockWeight | undefined;
-  for await (const tile of readTiles(matrix, { colStep: spec.blockSize })) {
+  for await (const tile of readTiles(matrix, rule.wholeRows ? {} : { colStep: spec.blockSize })) {
     const tileBlocks = blocksOf(tile.cols, spec.blockSize);
     if (tileBlocks === blocks) {
-      quantizeTile(tile, spec, slice(whole, tile.row * blocks, tile.rows * blocks, spec));
+      rule.quantize(tile, spec, slice(whole, tile.row * blocks, tile.rows * blocks, spec), factor);
     } else {
       // The first band is the largest.
       band ??= outputFor(rows, tileBlocks, spec);
       const part = slice(band, 0, rows * tileBlocks, spec);
-      quantizeTile(tile, spec, part);
+      rule.quantize(tile, spec, part, factor);
       scatter(part, whole, { rows, blocks, first: tile.col / spec.blockSize }, spec);
     }
   }
   return whole;
 }
 
-function outputFor(rows: number, blocks: number, spec: BlockSpec): BlockWeight {
+interface Rule {
+  /** True if the tiles must hold whole rows. */
+  readonly wholeRows: boolean;
+  readonly quantize: (tile: Tile, spec: BlockSpec, out: BlockWeight, factor: InputFactor | undefined) => void;
+}
+
+const blockByBlock = (choose: ChooseBlock): Rule => ({
+  wholeRows: false,
+  quantize: (tile, spec, out) => quantizeByBlocks(choose, { w: tile.data, cols: tile.cols }, spec, out),
+});
+
+const span = blockByBlock(spanBlock);
+
+const RULES: Readonly<Record<WeightAlgorithm, Rule>> = {
+  rtn: {
+    wholeRows: false,
+    quantize(tile, spec, out, factor) {
+      const { bits, blockSize, symmetric } = spec;
+      if (bits === 2) return span.quantize(tile, spec, out, factor);
+      const scale = symmetric ? 'signed-extreme' : 'min-max';
+      kernels().quantizeBlocks(
+        tile.data,
+        tile.rows,
+        tile.cols,
+        { bits, blockSize, scale, rounding: 'half-away' },
+        out,
+      );
+    },
+  },
+  mse: blockByBlock((block, grid) => searchScale(block, grid)),
+  hqq: blockByBlock(fitHalfQuadratic),
+  gptq: {
+    wholeRows: true,
+    quantize(tile, spec, out, factor) {
+      quantizeGptq(
+        tile.data,
+        present(factor, 'gptq: expected the factor of the inputs, got none'),
+        spec,
+        out,
+      );
+    },
+  },
+};
+
+function outputFor(rows: number, blocks: number, spec: BlockGrid): BlockWeight {
   return {
     codes: new Uint8Array(rows * blocks * blobBytes(spec)),
     scales: new Float32Array(rows * blocks),
@@ -72,7 +124,7 @@ function outputFor(rows: number, blocks: number, spec: BlockSpec): BlockWeight {
 }
 
 /** `count` blocks from block `first`, as a view. */
-function slice(whole: BlockWeight, first: number, count: number, spec: BlockSpec): BlockWeight {
+function slice(whole: BlockWeight, first: number, count: number, spec: BlockGrid): BlockWeight {
   const blob = blobBytes(spec);
   return {
     codes: whole.codes.subarray(first * blob, (first + count) * blob),
@@ -81,20 +133,12 @@ function slice(whole: BlockWeight, first: number, count: number, spec: BlockSpec
   };
 }
 
-function quantizeTile({ data, rows, cols }: Tile, spec: BlockSpec, out: BlockOutput): void {
-  const { bits, blockSize, symmetric } = spec;
-  const scale = symmetric ? 'signed-extreme' : 'min-max';
-  if (bits === 2) return quantizeBlocks2(data, rows, cols, { blockSize, scale }, out);
-  const scheme: BlockScheme = { bits, blockSize, scale, rounding: 'half-away' };
-  kernels().quantizeBlocks(data, rows, cols, scheme, out);
-}
-
 /** Puts the blocks of a band of columns into their places: row by row, from block `first` on. */
 function scatter(
   part: BlockWeight,
   whole: BlockWeight,
   { rows, blocks, first }: { readonly rows: number; readonly blocks: number; readonly first: number },
-  spec: BlockSpec,
+  spec: BlockGrid,
 ): void {
   const count = part.scales.length / rows;
   // Blobs are 4 bytes and more. In words, because a call of set() for each row took five times as long.

@@ -33,11 +33,15 @@ export class DerivedConstants {
     this.#budget = budget;
   }
 
-  /** The parts as constants; computed now if the budget allows, so that errors come now. */
-  async add(layouts: Named<ConstantLayout>, compute: Compute): Promise<Named<TensorSource>> {
+  /** The parts as constants; computed now if the budget allows, so that errors come now, or if they must be. */
+  async add(
+    layouts: Named<ConstantLayout>,
+    compute: Compute,
+    { now = false }: { readonly now?: boolean } = {},
+  ): Promise<Named<TensorSource>> {
     const derivation = { layouts, compute, small: new Map<string, Tensor>() };
     const size = byteSize(layouts);
-    if (size > this.#budget) {
+    if (size > this.#budget && !now) {
       return mapValues(layouts, (layout, name) => lazySource(layout, () => this.#part(derivation, name)));
     }
     this.#budget -= size;

@@ -10,6 +10,8 @@
  * A bias is an Add, not the bias input of MatMulNBits: that came without a new operator version, so a file cannot say that
  * it needs it, and older runtimes refuse it.
  */
+import type { BlockGrid } from '../../algorithms/block-grid.ts';
+import type { InputFactor } from '../../algorithms/input-factor.ts';
 import type { AttributeInput } from '../../graph/attribute.ts';
 import type { Node } from '../../graph/node.ts';
 import type { Value } from '../../graph/value.ts';
@@ -27,12 +29,15 @@ import {
   type WeightData,
   type WeightLayout,
 } from './layouts.ts';
-import type { ResolvedOptions, ResolvedSettings, WeightFormat } from './options.ts';
+import type { NodeSettings, ResolvedOptions, WeightFormat } from './options.ts';
 import type { Target } from './targets.ts';
 import type { WeightMatrix } from './weight-matrix.ts';
 
 /** Settings of a target, and what is the same for all. */
-export type FormSettings = ResolvedSettings & Pick<ResolvedOptions, 'bnb4Type'>;
+export type FormSettings = NodeSettings & Pick<ResolvedOptions, 'bnb4Type'>;
+
+/** Settings of a weight, and of what it is multiplied with where the algorithm asks for that. */
+export type ComputeSettings = FormSettings & { readonly factor?: InputFactor };
 
 /** The constants of a form, in the graph. */
 export interface StoredWeight {
@@ -73,7 +78,7 @@ export interface Form {
   /** What the constants are, before they are computed. */
   readonly layout: (target: Target, settings: FormSettings) => WeightLayout;
   /** Parts that the layout does not have are left out by the caller. */
-  readonly compute: (target: Target, settings: FormSettings) => Promise<WeightData>;
+  readonly compute: (target: Target, settings: ComputeSettings) => Promise<WeightData>;
   readonly rewrite: (
     rewriter: Rewriter,
     target: Target,
@@ -95,7 +100,8 @@ const matMulNBits: Form = {
   blockSize: fittingBlock,
   key: (_, settings) => blockKey('nbits', settings),
   layout: ({ matrix }, spec) => matMulNBitsLayout(matrix, spec),
-  compute: async ({ matrix }, spec) => packedData(await quantizeBlocks(matrix, spec), matrix, spec, false),
+  compute: async ({ matrix }, spec) =>
+    packedData(await quantizeBlocks(matrix, spec, spec.factor), matrix, spec, false),
   rewrite(rewriter, { node, matrix }, { codes, scales, zeroPoints }, settings) {
     const { bits, blockSize, accuracyLevel } = settings;
     const attributes = { K: matrix.cols, N: matrix.rows, bits, block_size: blockSize };
@@ -138,7 +144,7 @@ const dequantizedProduct: Form = {
   key: (target, settings) => `${blockKey('dq', settings)} ${wantedOrder(target)}`,
   layout: (target, spec) => dequantizeLinearLayout(target.matrix, elementSpec(target, spec)),
   async compute(target, spec) {
-    const weight = await quantizeBlocks(target.matrix, spec);
+    const weight = await quantizeBlocks(target.matrix, spec, spec.factor);
     return dequantizeLinearData(weight, target.matrix, elementSpec(target, spec));
   },
   rewrite(rewriter, target, { codes, scales, zeroPoints }, { blockSize }) {
@@ -161,7 +167,8 @@ const gatherBlockQuantized: Form = {
   blockSize: fittingBlock,
   key: (_, settings) => blockKey('gather', settings),
   layout: ({ matrix }, spec) => gatherLayout(matrix, spec),
-  compute: async ({ matrix }, spec) => packedData(await quantizeBlocks(matrix, spec), matrix, spec, true),
+  compute: async ({ matrix }, spec) =>
+    packedData(await quantizeBlocks(matrix, spec, spec.factor), matrix, spec, true),
   rewrite(rewriter, { node }, { codes, scales, zeroPoints }, { bits, blockSize }) {
     rewriter.replace({
       opType: 'GatherBlockQuantized',
@@ -197,7 +204,7 @@ export const FORMS: Readonly<Record<WeightFormat, Readonly<Record<Target['kind']
   'dequantize-linear': { product: dequantizedProduct, embedding: gatheredDequantize },
 };
 
-/** MatMul, or Gemm with alpha = beta = 1, as one operator; a bias is added after it. */
+/** MatMul or plain Gemm as one operator; a bias is added after it. */
 function product(rewriter: Rewriter, node: Node, init: Omit<FormNode, 'part' | 'domain'>): void {
   const bias = node.is('Gemm') ? node.inputs[2] : undefined;
   const inDomain = { ...init, domain: MICROSOFT };
@@ -214,7 +221,7 @@ function wantedOrder({ kind }: Target): WeightMatrix['order'] {
   return kind === 'embedding' ? 'rows' : 'columns';
 }
 
-function elementSpec(target: Target, spec: BlockSpec): ElementSpec {
+function elementSpec(target: Target, spec: BlockGrid): ElementSpec {
   return { ...spec, order: wantedOrder(target), leading: target.matrix.source.shape.slice(0, -2) };
 }
 
@@ -229,6 +236,6 @@ function integerType({ bits, symmetric }: FormSettings): string {
   return `${symmetric ? 'int' : 'uint'}${bits}`;
 }
 
-function blockKey(form: string, { bits, blockSize, symmetric }: BlockSpec): string {
-  return `${form} ${bits} ${blockSize} ${symmetric}`;
+function blockKey(form: string, { bits, blockSize, symmetric, algorithm }: BlockSpec): string {
+  return `${form} ${bits} ${blockSize} ${symmetric} ${algorithm}`;
 }

@@ -2,9 +2,10 @@
  * Block weights as the operators want them: packed zero points, rows without padding, elements in ONNX's order. Types and
  * shapes first, so that constants can be declared before they are computed.
  */
+import { middleCode, type BlockGrid } from '../../algorithms/block-grid.ts';
 import type { OnnxDType } from '../../graph/element-type.ts';
 import { packBits } from '../../tensor/pack.ts';
-import { blobBytes, blocksOf, zeroPointBytes, type BlockSpec, type BlockWeight } from './block-weight.ts';
+import { blobBytes, blocksOf, zeroPointBytes, type BlockWeight } from './block-weight.ts';
 import { asBits, transpose } from './transpose.ts';
 import type { WeightMatrix } from './weight-matrix.ts';
 
@@ -29,10 +30,8 @@ export interface WeightData {
   readonly zeroPoints?: Uint8Array;
 }
 
-const middle = (bits: number): number => 2 ** (bits - 1);
-
 /** Inputs of MatMulNBits: codes [N, blocks, bytes], scales [N, blocks], packed zero points unless symmetric. */
-export function matMulNBitsLayout({ rows, cols }: Extent, spec: BlockSpec): WeightLayout {
+export function matMulNBitsLayout({ rows, cols }: Extent, spec: BlockGrid): WeightLayout {
   const blocks = blocksOf(cols, spec.blockSize);
   const layout = packedLayout(rows, blocks, [rows, blocks, blobBytes(spec)], spec);
   return spec.symmetric ? { codes: layout.codes, scales: layout.scales } : layout;
@@ -42,7 +41,7 @@ export function matMulNBitsLayout({ rows, cols }: Extent, spec: BlockSpec): Weig
  * Inputs of GatherBlockQuantized with uint8 data: codes [rows, cols·bits/8], scales and zero points as MatMulNBits.
  * Zero points are always written: without them onnxruntime-web's WebGPU backend can reuse a shader that assumes others.
  */
-export function gatherLayout({ rows, cols }: Extent, spec: BlockSpec): WeightLayout {
+export function gatherLayout({ rows, cols }: Extent, spec: BlockGrid): WeightLayout {
   return packedLayout(rows, blocksOf(cols, spec.blockSize), [rows, (cols * spec.bits) / 8], spec);
 }
 
@@ -50,7 +49,7 @@ function packedLayout(
   rows: number,
   blocks: number,
   codes: readonly number[],
-  { bits }: BlockSpec,
+  { bits }: BlockGrid,
 ): Required<WeightLayout> {
   return {
     codes: { dtype: 'uint8', shape: codes },
@@ -63,7 +62,7 @@ function packedLayout(
 export function packedData(
   weight: BlockWeight,
   { rows, cols }: Extent,
-  spec: BlockSpec,
+  spec: BlockGrid,
   trim: boolean,
 ): WeightData {
   const blocks = blocksOf(cols, spec.blockSize);
@@ -86,12 +85,12 @@ function packedZeroPoints(
   { zeroPoints }: BlockWeight,
   rows: number,
   blocks: number,
-  { bits }: BlockSpec,
+  { bits }: BlockGrid,
 ): Uint8Array {
   const width = zeroPointBytes(blocks, bits);
   if (bits === 8) return zeroPoints;
   const packed = new Uint8Array(rows * width);
-  const row = new Uint8Array((width * 8) / bits).fill(middle(bits));
+  const row = new Uint8Array((width * 8) / bits).fill(middleCode(bits));
   for (let r = 0; r < rows; r++) {
     row.set(zeroPoints.subarray(r * blocks, (r + 1) * blocks));
     packBits(row, bits, packed.subarray(r * width, (r + 1) * width));
@@ -100,7 +99,7 @@ function packedZeroPoints(
 }
 
 /** Codes one by one in the order of a tensor, not in blocks. */
-export interface ElementSpec extends BlockSpec {
+export interface ElementSpec extends BlockGrid {
   readonly order: WeightMatrix['order'];
   /** Axes of size 1 before the matrix. */
   readonly leading: readonly number[];
@@ -151,7 +150,7 @@ export function dequantizeLinearData(
 function signed(codes: Uint8Array, bits: number): Uint8Array | Int8Array {
   const shifted = new Int8Array(codes.length);
   // A loop: Int8Array.from takes a hundred times as long.
-  for (let i = 0; i < codes.length; i++) shifted[i] = codes[i] - middle(bits);
+  for (let i = 0; i < codes.length; i++) shifted[i] = codes[i] - middleCode(bits);
   return bits === 4 ? packBits(shifted, 4) : shifted;
 }
 

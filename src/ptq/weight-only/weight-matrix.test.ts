@@ -156,9 +156,10 @@ describe('quantizeBlocks', () => {
   );
 
   it.each<BlockSpec>([
-    { bits: 4, blockSize: 32, symmetric: false },
-    { bits: 8, blockSize: 64, symmetric: true },
-    { bits: 2, blockSize: 16, symmetric: false },
+    { bits: 4, blockSize: 32, symmetric: false, algorithm: 'rtn' },
+    { bits: 8, blockSize: 64, symmetric: true, algorithm: 'rtn' },
+    { bits: 2, blockSize: 16, symmetric: false, algorithm: 'rtn' },
+    { bits: 4, blockSize: 32, symmetric: true, algorithm: 'mse' },
   ])('%j: the same blocks from either order, in tiles and in bands', async (spec) => {
     const weight = (data: Float32Array, order: WeightMatrix['order']): WeightMatrix => ({
       name: 'w',

@@ -1,10 +1,13 @@
 /** Edits one model: stores each weight once, puts the new nodes in place, and keeps count for the report. */
 import type { Graph } from '../../graph/graph.ts';
+import type { Model } from '../../graph/model.ts';
 import type { Node } from '../../graph/node.ts';
 import type { Value } from '../../graph/value.ts';
-import { outputOf, present } from '../../passes/access.ts';
+import { inputOf, outputOf, present } from '../../passes/access.ts';
 import type { SkippedNode } from '../../passes/pass.ts';
+import { createRunner } from '../../runners/index.ts';
 import type { TensorData } from '../../tensor/dtype.ts';
+import type { JobOptions } from '../job.ts';
 import { NAMERS, type NamedPart, type NameStyle } from '../names.ts';
 import type { QuantizedNode, QuantizedWeight } from '../report.ts';
 import { byteSize, DerivedConstants } from './derived-constants.ts';
@@ -16,7 +19,8 @@ import {
   type Rewriter,
   type StoredWeight,
 } from './forms.ts';
-import type { ResolvedOptions, ResolvedSettings } from './options.ts';
+import { InputFactors, type WeightInputs } from './input-factors.ts';
+import type { NodeSettings, ResolvedOptions } from './options.ts';
 import type { Target } from './targets.ts';
 
 interface KnownWeight {
@@ -41,10 +45,29 @@ export class WeightsJob {
   readonly quantized: QuantizedNode[] = [];
   readonly skipped: SkippedNode[] = [];
   readonly weights: QuantizedWeight[] = [];
+  /** By constant: what it is multiplied with, where the algorithm asks for that. */
+  readonly #inputs = new Map<Value, WeightInputs>();
+  #factors: InputFactors | undefined;
 
   constructor(options: ResolvedOptions, names: NameStyle) {
     this.#options = options;
     this.#names = names;
+  }
+
+  /** Samples that were seen. */
+  get samples(): number {
+    return this.#factors?.samples ?? 0;
+  }
+
+  /** Has the runtime look at what the weights of these targets are multiplied with. To be called before the first is quantized. */
+  calibrate(model: Model, targets: readonly Target[], job: JobOptions): void {
+    const { batches, runner = createRunner } = this.#options;
+    if (targets.length === 0 || batches === undefined) return;
+    for (const { node, value, matrix } of targets) {
+      const values = new Set([...(this.#inputs.get(value)?.values ?? []), inputOf(node, 0).name]);
+      this.#inputs.set(value, { values: [...values], size: matrix.cols });
+    }
+    this.#factors = new InputFactors(model.clone(), [...this.#inputs.values()], { batches, runner }, job);
   }
 
   skip(node: Node, reason: string): void {
@@ -52,10 +75,13 @@ export class WeightsJob {
   }
 
   /** Why a target stays in float; undefined if its form can hold it and is smaller. */
-  obstacle(target: Target, settings: ResolvedSettings): string | undefined {
+  obstacle(target: Target, settings: NodeSettings): string | undefined {
     const form = this.#form(target);
     const all = this.#all(target, settings);
     const { byteLength } = target.matrix.source;
+    if (settings.algorithm === 'gptq' && target.node.graph?.parent !== undefined) {
+      return 'gptq cannot see what it reads, inside the body of an If, Loop or Scan: give it another algorithm';
+    }
     return (
       form.obstacle?.(target, all) ??
       (byteSize({ ...form.layout(target, all) }) < byteLength
@@ -64,7 +90,7 @@ export class WeightsJob {
     );
   }
 
-  async quantize(target: Target, settings: ResolvedSettings): Promise<void> {
+  async quantize(target: Target, settings: NodeSettings): Promise<void> {
     const form = this.#form(target);
     const all = this.#all(target, settings);
     const known = await this.#weight(form, target, all);
@@ -82,7 +108,7 @@ export class WeightsJob {
     return FORMS[this.#options.format][kind];
   }
 
-  #all(target: Target, settings: ResolvedSettings): FormSettings {
+  #all(target: Target, settings: NodeSettings): FormSettings {
     const all = { ...settings, bnb4Type: this.#options.bnb4Type };
     return { ...all, blockSize: this.#form(target).blockSize?.(target, all) ?? all.blockSize };
   }
@@ -100,10 +126,13 @@ export class WeightsJob {
     const { name, graph } = target.value;
     const number = ++this.#count;
     const layout = { ...form.layout(target, settings) };
+    const inputs = settings.algorithm === 'gptq' ? this.#inputs.get(target.value) : undefined;
+    const factor = inputs && (await this.#factors?.factor(inputs));
     const compute = async (): Promise<Record<string, TensorData>> => ({
-      ...(await form.compute(target, settings)),
+      ...(await form.compute(target, { ...settings, factor })),
     });
-    const sources = await this.#constants.add(layout, compute);
+    // What was seen of the data is gone when the model is written.
+    const sources = await this.#constants.add(layout, compute, { now: factor !== undefined });
     const suffixes = form.suffixes(settings);
     const values = Object.entries(sources).map(([part, source]) => {
       // Forms give the parts of StoredWeight.
@@ -119,6 +148,7 @@ export class WeightsJob {
       scales: sources.scales.shape.reduce((product, size) => product * size, 1),
       elements: rows * cols,
       blockSize: settings.blockSize,
+      algorithm: settings.algorithm,
     });
     // Every form has codes and scales.
     return { stored: Object.fromEntries(values) as unknown as StoredWeight, number, shared: undefined };
