@@ -74,14 +74,13 @@ describe('quantizeWeights', () => {
     },
   );
 
-  it('reports the algorithm of each weight and the samples seen; the default is mse, for 8 bits and bnb4 rtn', async () => {
+  it('reports the algorithm of each weight and the samples seen; the default is rtn', async () => {
     const model = twoProducts();
     const algorithms = async (options: QuantizeWeightsOptions): Promise<unknown> => {
       const { report } = await quantizeWeights(model, options);
       return [report.weights.map(({ algorithm }) => algorithm), report.samples];
     };
-    expect(await algorithms({})).toEqual([['mse', 'mse'], 0]);
-    expect(await algorithms({ bits: 8 })).toEqual([['rtn', 'rtn'], 0]);
+    expect(await algorithms({})).toEqual([['rtn', 'rtn'], 0]);
     expect(await algorithms({ format: 'bnb4' })).toEqual([['rtn', 'rtn'], 0]);
     const overrides = [{ nodes: 'gemm', algorithm: 'gptq' }] as const;
     expect(await algorithms({ algorithm: 'hqq', overrides, batches })).toEqual([['gptq', 'hqq'], 4 * ROWS]);
@@ -96,14 +95,14 @@ describe('quantizeWeights', () => {
     expect(Buffer.compare(files[0], files[1])).toBe(0);
   });
 
-  it('gptq: embeddings, which are not multiplied, get mse', async () => {
+  it('gptq: embeddings, which are not multiplied, get rtn', async () => {
     const model = buildModel((b) => {
       const rows = b.op('Gather', [b.constant('table', random([40, K], 3)), b.input('ids', 'int64', ['T'])]);
       b.output(b.op('MatMul', [rows, b.constant('w', weight(3))]), 'y', 'float32');
     });
     const ids = [{ ids: tensor(BigInt64Array.from([1n, 39n, 5n]), [3]) }];
     const { report } = await quantizeWeights(model, { algorithm: 'gptq', batches: ids });
-    expect(report.weights.map(({ algorithm }) => algorithm)).toEqual(['mse', 'gptq']);
+    expect(report.weights.map(({ algorithm }) => algorithm)).toEqual(['rtn', 'gptq']);
   });
 
   it('gptq: leaves a product in the body of an If in float, with the reason', async () => {

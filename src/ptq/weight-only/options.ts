@@ -33,12 +33,14 @@ export interface WeightSettings {
    */
   readonly accuracyLevel?: 0 | 1 | 2 | 3 | 4;
   /**
-   * How scales, zero points and codes are chosen. Default: `mse` for 2 and 4 bits, `rtn` for 8 bits and `bnb4`.
-   * - `rtn`: the grid spans the block, each weight goes to the nearest code. onnxruntime's own rule, the fastest.
+   * How scales, zero points and codes are chosen; docs/weight-only.md has what each gave on trained models.
+   * - `rtn` (default): the grid spans the block, each weight goes to the nearest code. onnxruntime's own rule, the fastest.
    * - `mse`: the scale of least squared error among 16 (symmetric: 32). No data.
    * - `hqq`: half-quadratic, with integer zero points. No data.
-   * - `gptq`: columns make up for the errors of others, as far as inputs go together. Needs `batches`; embeddings, which are
-   *   not multiplied, get `mse`. `bnb4` has `rtn` only.
+   * - `gptq`: columns make up for the errors of others, as far as inputs go together. The best. Needs `batches`; embeddings,
+   *   which are not multiplied, get `rtn`.
+   *
+   * `bnb4` has `rtn` only.
    */
   readonly algorithm?: WeightAlgorithm;
 }
@@ -73,14 +75,10 @@ export interface QuantizeWeightsOptions extends WeightSettings {
   readonly runner?: (model: Model) => Promise<ModelRunner>;
 }
 
-/** Without an algorithm it is the default of its bits. */
-export type ResolvedSettings = Required<Omit<WeightSettings, 'algorithm'>> &
-  Pick<WeightSettings, 'algorithm'>;
-
 /** Settings of one weight. */
 export type NodeSettings = Required<WeightSettings>;
 
-type Absent = 'qconfigMapping' | 'batches' | 'runner' | 'algorithm';
+type Absent = 'qconfigMapping' | 'batches' | 'runner';
 
 export type ResolvedOptions = Required<Omit<QuantizeWeightsOptions, Absent>> &
   Pick<QuantizeWeightsOptions, Absent>;
@@ -133,6 +131,7 @@ export function resolveOptions(options: QuantizeWeightsOptions): ResolvedOptions
     blockSize: facts.blockSize,
     symmetric: false,
     accuracyLevel: 4,
+    algorithm: 'rtn',
     bnb4Type: 'nf4',
     embeddings: 8,
     overrides: [],
@@ -148,7 +147,7 @@ export function resolveOptions(options: QuantizeWeightsOptions): ResolvedOptions
   return resolved;
 }
 
-type Settings = ResolvedSettings & Pick<QuantizeWeightsOptions, 'batches'>;
+type Settings = NodeSettings & Pick<QuantizeWeightsOptions, 'batches'>;
 
 function checkSettings(where: string, settings: Settings, format: WeightFormat): void {
   check(`${where}.bits`, settings.bits, FORMATS[format].bits, ` with ${format}`);
@@ -156,7 +155,6 @@ function checkSettings(where: string, settings: Settings, format: WeightFormat):
   check(`${where}.accuracyLevel`, settings.accuracyLevel, ACCURACY_LEVELS);
   check(`${where}.symmetric`, settings.symmetric, [true, false]);
   const { algorithm, batches } = settings;
-  if (algorithm === undefined) return;
   check(`${where}.algorithm`, algorithm, FORMATS[format].algorithms, ` with ${format}`);
   if (algorithm === 'gptq' && batches === undefined) {
     throw new TypeError(
@@ -196,8 +194,8 @@ export class SettingsResolver {
     if (kind === 'embedding') {
       check(`bits of ${node.label}`, settings.bits, FORMATS[options.format].embeddings, ' for an embedding');
     }
-    const { algorithm = defaultAlgorithm(settings) } = settings;
-    return { ...settings, algorithm: kind === 'embedding' && algorithm === 'gptq' ? 'mse' : algorithm };
+    const isRead = kind === 'embedding' && settings.algorithm === 'gptq';
+    return isRead ? { ...settings, algorithm: 'rtn' } : settings;
   }
 
   /** Throws RangeError if an override found no node: a typo must not pass in silence. */
@@ -208,11 +206,6 @@ export class SettingsResolver {
       `quantizeWeights: expected overrides to name nodes with a weight, got ${String(unused.nodes)}`,
     );
   }
-}
-
-/** For 8 bits a better scale gains 0.6 dB of 47, for sixteen times the work. */
-function defaultAlgorithm({ format, bits }: Pick<ResolvedOptions, 'format' | 'bits'>): WeightAlgorithm {
-  return format === 'bnb4' || bits === 8 ? 'rtn' : 'mse';
 }
 
 function matches(nodes: string | RegExp, name: string): boolean {
