@@ -128,3 +128,45 @@ describe('MatMulBnb4: bytes of MatMulBnb4Quantizer', () => {
     expect(new Float32Array(ours.W_absmax.buffer)).toEqual(floats(row.absmax));
   });
 });
+
+/** What scripts/fixtures/ort_weights_algorithms.py kept of the algorithms that onnxruntime has besides. */
+interface Made {
+  readonly operators: readonly string[];
+  readonly constants: Readonly<Record<'W_Q4G32' | 'W_scale' | 'W_zp', string>>;
+}
+const OTHERS = JSON.parse(
+  readFileSync(new URL('./fixtures/ort/weights/algorithms.json', import.meta.url), 'utf8'),
+) as {
+  readonly gptq: Made;
+  readonly rtn: Made;
+  readonly hqqZeroPoints: string;
+  readonly gemm: readonly string[];
+};
+
+describe("onnxruntime's other algorithms, and ours", () => {
+  it('its GPTQ writes the codes and zero points of its RTN, scales within a unit in the last place', () => {
+    const { gptq, rtn } = OTHERS;
+    expect(gptq.operators).toEqual(['MatMulNBits']);
+    expect(gptq.constants.W_Q4G32).toBe(rtn.constants.W_Q4G32);
+    expect(gptq.constants.W_zp).toBe(rtn.constants.W_zp);
+    const [a, b] = [gptq, rtn].map(({ constants }) => floats(constants.W_scale));
+    expect(a.every((scale, i) => Math.abs(scale / b[i] - 1) <= 2 ** -23)).toBe(true);
+  });
+
+  it('its HQQ has float zero points; ours are the bytes that fast kernels read', async () => {
+    expect(OTHERS.hqqZeroPoints).toBe('float');
+    const { model } = await quantizeWeights(modelOf('wide'), { algorithm: 'hqq' });
+    expect([...model.graph.nodes][0].inputs[3]?.elementType).toBe('uint8');
+  });
+
+  it('it leaves Gemm in float; here it becomes MatMulNBits', async () => {
+    expect(OTHERS.gemm).toEqual(['Gemm']);
+    const { shape, data } = matrices.wide;
+    const gemm = buildModel((b) => {
+      const x = b.input('x', 'float32', [ROWS, shape[0]]);
+      b.output(b.op('Gemm', [x, b.constant('W', tensor(floats(data), shape))]), 'y', 'float32');
+    });
+    const { model } = await quantizeWeights(gemm);
+    expect([...model.graph.nodes].map(({ opType }) => opType)).toEqual(['MatMulNBits']);
+  });
+});
