@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { readModel } from 'zeropoint/onnx';
+import { noise, saveNpz } from './support/cli-models.ts';
 import { listing, temporaryFolder, useCli } from './support/cli.ts';
 
 const zeropoint = useCli();
@@ -33,6 +34,35 @@ describe('zeropoint quantize --weights', () => {
     }
   });
 
+  it.each(['rtn', 'mse', 'hqq', 'gptq'])(
+    '--algorithm %s: chooses the codes so, and says it in --json',
+    async (name) => {
+      const cwd = prepared();
+      saveNpz(cwd, { input: noise([20, 64]) });
+      const args = [
+        'quantize',
+        'model.onnx',
+        '--weights',
+        '4',
+        '--algorithm',
+        name,
+        '-c',
+        'data.npz',
+        '--json',
+      ];
+      const { code, stdout } = await zeropoint(args, { cwd });
+      expect(code).toBe(0);
+      const { report, calibration } = JSON.parse(stdout);
+      expect(report.weights.map(({ algorithm }: { algorithm: string }) => algorithm)).toEqual([
+        name,
+        name,
+        name,
+      ]);
+      expect(report.samples).toBe(name === 'gptq' ? 20 : 0);
+      expect(calibration?.[0].source).toBe(name === 'gptq' ? 'data.npz' : undefined);
+    },
+  );
+
   it('--dry-run says the size and writes nothing; --exclude leaves a node in float', async () => {
     const cwd = prepared();
     const args = ['quantize', 'model.onnx', '--weights', '4', '--exclude', '/0/*', '--dry-run', '--json'];
@@ -48,6 +78,12 @@ describe('zeropoint quantize --weights', () => {
   it.each([
     [['--block-size', '64'], /expected --weights beside --block-size, got none/],
     [['--symmetric'], /expected --weights beside --symmetric, got none/],
+    [['--algorithm', 'mse'], /expected --weights beside --algorithm, got none/],
+    [
+      ['--weights', '4', '--algorithm', 'gptq'],
+      /expected calibration data \(--calibrate\) for --algorithm gptq, got none[^]*or --algorithm mse/,
+    ],
+    [['--weights', '4', '--algorithm', 'awq'], /Allowed choices are rtn, mse, hqq, gptq/],
     [['--weights', '3'], /Allowed choices are 2, 4, 8/],
     [['--weights', '4', '--block-size', '33'], /Allowed choices are 16, 32, 64, 128, 256/],
     [['--weights', '4', '--observer', 'mse'], /cannot be used with/],

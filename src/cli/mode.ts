@@ -21,6 +21,7 @@ export interface ModeChoice {
 export interface ModeWords {
   readonly blockSize?: number;
   readonly symmetric?: boolean;
+  readonly algorithm?: string;
   readonly static?: boolean;
   readonly dynamic?: boolean;
   /** Bits of weight-only mode. */
@@ -46,6 +47,7 @@ const CONVOLUTION = new Set(['Conv', 'ConvTranspose']);
 export function chooseMode(model: Model, file: string, words: ModeWords): ModeChoice {
   const hasData = words.calibrate !== undefined;
   checkBlockWords(words);
+  checkAlgorithmData(file, words);
   if (words.dynamic) return { mode: 'dynamic', reason: 'as --dynamic says' };
   if (words.weights !== undefined) {
     const half = words.float16 ? ', the rest in float16' : '';
@@ -79,19 +81,38 @@ export function chooseMode(model: Model, file: string, words: ModeWords): ModeCh
 }
 
 /** Words about blocks say nothing of the other modes. */
-function checkBlockWords({ weights, blockSize, symmetric }: ModeWords): void {
-  if (weights !== undefined || (blockSize === undefined && symmetric === undefined)) return;
-  const word = blockSize === undefined ? '--symmetric' : '--block-size';
+const BLOCK_WORDS = {
+  blockSize: '--block-size',
+  symmetric: '--symmetric',
+  algorithm: '--algorithm',
+} as const;
+
+function checkBlockWords(words: ModeWords): void {
+  const given = Object.keys(BLOCK_WORDS) as (keyof typeof BLOCK_WORDS)[];
+  const found = given.find((name) => words[name] !== undefined);
+  if (words.weights !== undefined || found === undefined) return;
+  const word = BLOCK_WORDS[found];
   throw new UsageError(
     `quantize: expected --weights beside ${word}, got none`,
     `Add --weights 4, or leave ${word} out.`,
   );
 }
 
-function needsData(file: string, got: string, why: string): UsageError {
+function checkAlgorithmData(file: string, { algorithm, calibrate }: ModeWords): void {
+  if (algorithm !== 'gptq' || calibrate !== undefined) return;
+  const why = 'it looks at what the weights are multiplied with';
+  throw needsData(file, '--algorithm gptq', why, '--algorithm mse, which needs none');
+}
+
+function needsData(
+  file: string,
+  got: string,
+  why: string,
+  otherwise = '--dynamic to quantize the matrix products only',
+): UsageError {
   return new UsageError(
     `quantize: expected calibration data (--calibrate) for ${got}, got none: ${why}`,
-    `Run: zeropoint quantize ${file} --calibrate data.npz (a hundred samples, an array for each input; first axis: samples), or --dynamic to quantize the matrix products only.`,
+    `Run: zeropoint quantize ${file} --calibrate data.npz (a hundred samples, an array for each input; first axis: samples), or ${otherwise}.`,
   );
 }
 

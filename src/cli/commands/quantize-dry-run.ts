@@ -1,4 +1,4 @@
-/** `zeropoint quantize --dry-run`: what would be done, and about what size comes out. Nothing is run or written. */
+/** `zeropoint quantize --dry-run`: what would be done, and about what size comes out. Nothing is written, and only gptq runs the model. */
 import {
   prepare,
   writeModel,
@@ -36,7 +36,7 @@ export async function dryRun(job: QuantizeJob): Promise<Outcome> {
 
 type Plan = Pick<DryRun, 'expectedSize' | 'quantized' | 'skipped' | 'float16'>;
 
-/** Needs no data, so that it can be done for once and thrown away: the size is exact. */
+/** Quick enough, but for gptq, to be done for once and thrown away: the size is exact. */
 async function exactPlan(job: QuantizeJob): Promise<Plan> {
   const { model: written, report } = await withoutData(job);
   const expectedSize = await writtenSize(written);

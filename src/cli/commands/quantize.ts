@@ -57,7 +57,7 @@ export interface QuantizeResult {
   readonly input: FileFacts;
   readonly output: FileFacts;
   readonly mode: ModeChoice;
-  /** What ranges were measured on, with the decoder where it was images; null where none were. */
+  /** What ranges were measured on, or gptq looked at, with the decoder where it was images; null where none were. */
   readonly calibration: readonly DataPart[] | null;
   readonly report: Report;
   /** null with `--no-verify`. */
@@ -95,7 +95,8 @@ async function openJob(input: string, options: QuantizeOptions): Promise<Quantiz
       ? await prepared(original, choice, options)
       : { model: plan.ready.model, mapping: undefined };
   const data = await openData(model, options);
-  const measured = choice.mode === 'static' && data !== undefined ? [dataPart(data, options)] : null;
+  const isMeasured = choice.mode === 'static' || options.algorithm === 'gptq';
+  const measured = isMeasured && data !== undefined ? [dataPart(data, options)] : null;
   const calibration = plan === undefined ? measured : plan.file.data;
   return { input, output, options, choice, original, model, mapping, data, calibration, plan: plan?.ready };
 }

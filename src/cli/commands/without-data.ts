@@ -1,4 +1,4 @@
-/** The modes of `zeropoint quantize` that need no data. */
+/** The modes of `zeropoint quantize` that measure no ranges: data is for gptq, and to see what float16 cannot hold. */
 import {
   convertToFloat16,
   findOverflows,
@@ -35,9 +35,12 @@ export async function withoutData(job: QuantizeJob, options: JobOptions = {}): P
 }
 
 function weightSettings({
-  options: { weights: bits, blockSize, symmetric },
+  data,
+  options: { weights: bits, blockSize, symmetric, algorithm },
 }: QuantizeJob): QuantizeWeightsOptions {
   return {
+    ...(algorithm !== undefined && { algorithm }),
+    ...(algorithm === 'gptq' && data !== undefined && { batches: () => data.batches(), runner: openRunner }),
     ...(bits !== undefined && { bits }),
     ...(blockSize !== undefined && { blockSize }),
     ...(symmetric !== undefined && { symmetric }),

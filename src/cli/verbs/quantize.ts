@@ -1,5 +1,6 @@
 /** `zeropoint quantize`: its words. */
 import { Option, type Command } from 'commander';
+import type { WeightAlgorithm } from 'zeropoint/onnx';
 import { addCommonOptions, type CommonOptions } from './common.ts';
 import {
   addConfigurationOptions,
@@ -17,6 +18,7 @@ export interface QuantizeOptions extends CommonOptions, DataOptions, Configurati
   readonly weights?: 2 | 4 | 8;
   readonly blockSize?: number;
   readonly symmetric?: boolean;
+  readonly algorithm?: WeightAlgorithm;
   readonly float16?: boolean;
   readonly force?: boolean;
   readonly dryRun?: boolean;
@@ -75,6 +77,12 @@ function addWeightsOptions(command: Command): void {
       ]),
     )
     .option('--symmetric', 'with --weights: no zero points')
+    .addOption(
+      new Option(
+        '--algorithm <name>',
+        'with --weights: how codes are chosen (default: rtn); gptq is the most exact, and needs --calibrate',
+      ).choices(['rtn', 'mse', 'hqq', 'gptq']),
+    )
     .addOption(
       new Option(
         '--float16',
