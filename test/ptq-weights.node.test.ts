@@ -64,6 +64,12 @@ const PRODUCTS: Readonly<Record<string, Build>> = {
   'Gemm without bias': (b, x, w) => b.op('Gemm', [x, b.constant('w', w)]),
   'Gemm with transB': (b, x, w) =>
     b.op('Gemm', [x, b.constant('w', transposed(w)), b.constant('bias', random([N], 5))], { transB: 1 }),
+  Einsum: (b, x, w) => b.op('Einsum', [x, b.constant('w', w)], { equation: 'mk,kn->mn' }),
+  'Einsum of rows': (b, x, w) =>
+    b.op('Einsum', [x, b.constant('w', transposed(w))], { equation: '...k, nk -> ...n' }),
+  FusedMatMul: (b, x, w) => b.op('com.microsoft.FusedMatMul', [x, b.constant('w', w)]),
+  'FusedMatMul with transB': (b, x, w) =>
+    b.op('com.microsoft.FusedMatMul', [x, b.constant('w', transposed(w))], { transB: 1 }),
 };
 
 function transposed(w: Tensor): Tensor {
@@ -283,6 +289,9 @@ describe('quantizeWeights', () => {
       b.output(b.op('Gather', [x, b.input('ids', 'int64', [2])], {}, 'h'));
       b.output(b.op('Relu', [x], {}, 'i'));
       b.output(b.op('MatMul', [x, w], {}, 'j'));
+      b.output(b.op('Einsum', [x, w], { equation: 'ij,jk->ki' }, 'k'));
+      b.output(b.op('com.microsoft.FusedMatMul', [x, w], { alpha: { kind: 'float', value: 2 } }, 'l'));
+      b.output(b.op('com.microsoft.FusedMatMul', [x, w], { transA: 1 }, 'm'));
     });
     const { report } = await quantizeWeights(model);
     expect(report.quantized).toHaveLength(1);
@@ -297,6 +306,9 @@ describe('quantizeWeights', () => {
       'its blocks would be larger than its floats',
       'its table is computed',
       'Relu has no weight-only form here',
+      'its equation is no product with a matrix',
+      'it scales its product (alpha)',
+      'it transposes an operand (transA)',
     ]);
   });
 

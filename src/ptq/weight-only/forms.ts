@@ -156,6 +156,9 @@ const dequantizedProduct: Form = {
       attributes: { axis, block_size: blockSize },
       part: 'dequantized',
     });
+    if (target.isMatMul) {
+      return rewriter.replace({ opType: 'MatMul', inputs: [inputOf(target.node, 0), weight] });
+    }
     target.node.setInput(target.index, weight);
     target.node.deleteAttribute('transB');
   },

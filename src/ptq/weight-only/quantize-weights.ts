@@ -29,7 +29,7 @@ const BLOCK_OPSET = 21;
 const INT4_IR_VERSION = 10;
 
 /**
- * Quantizes the weights of MatMul, Gemm and Gather. The model is not changed.
+ * Quantizes the weights of MatMul, Gemm, plain Einsum and FusedMatMul, and Gather. The model is not changed.
  *
  * @throws RangeError for an option that does not exist, or an override that names no node with a weight;
  *   UnsupportedError UNSUPPORTED_OPSET below opset 7; GraphError if the model is quantized already, has no weight that can

@@ -4,12 +4,15 @@
  * Cases:
  * 1. MatMul with a constant float32 matrix as B, also with leading axes of size 1, also through a Transpose.
  * 2. Gemm with a constant float32 B. MatMulNBits and MatMulBnb4 need transA = 0, alpha = 1, and beta = 1 if there is a C.
- * 3. Gather along axis 0 of a constant float32 table with two axes: an embedding.
- * 4. Anything else stays in float, with the reason; so does a weight whose blocks would be larger than its floats.
+ * 3. Einsum that multiplies the last axis of A with one of B's two, `abk,kn->abn` or `...k,nk->...n`; FusedMatMul with
+ *    transA = 0, alpha = 1 and no batch transposed. Both become what MatMul would.
+ * 4. Gather along axis 0 of a constant float32 table with two axes: an embedding.
+ * 5. Anything else stays in float, with the reason; so does a weight whose blocks would be larger than its floats.
  */
 import type { Node } from '../../graph/node.ts';
 import type { TensorSource } from '../../graph/tensor-source.ts';
 import type { Value } from '../../graph/value.ts';
+import { einsumOrder } from './einsum-order.ts';
 import type { WeightFormat } from './options.ts';
 import type { WeightMatrix } from './weight-matrix.ts';
 
@@ -22,6 +25,8 @@ export interface Target {
   /** The constant; input `index` itself, or what a Transpose turns into it. */
   readonly value: Value;
   readonly matrix: WeightMatrix;
+  /** True if the node says by other attributes what a MatMul with the weight as [K, N] would. */
+  readonly isMatMul?: true;
 }
 
 /** The target, or why there is none. */
@@ -29,7 +34,7 @@ export type Found = Target | { readonly reason: string };
 
 /** Looks at a node. */
 export function findTarget(node: Node, format: WeightFormat): Found {
-  const find = node.domain === '' && Object.hasOwn(FINDERS, node.opType) ? FINDERS[node.opType] : undefined;
+  const find = Object.hasOwn(FINDERS, node.qualifiedOp) ? FINDERS[node.qualifiedOp] : undefined;
   return find === undefined
     ? { reason: `${node.qualifiedOp} has no weight-only form here` }
     : find(node, format);
@@ -50,6 +55,16 @@ const FINDERS: Readonly<Record<string, Finder>> = {
     const reason = format === 'dequantize-linear' ? undefined : gemmObstacle(node);
     return reason === undefined ? { kind: 'product', node, index: 1, ...found } : { reason };
   },
+  Einsum: (node, format) => {
+    const order = einsumOrder(node.string('equation', ''));
+    if (order === undefined) return { reason: 'its equation is no product with a matrix' };
+    return likeMatMul(node, format, order);
+  },
+  'com.microsoft.FusedMatMul': (node, format) => {
+    const reason = fusedObstacle(node);
+    if (reason !== undefined) return { reason };
+    return likeMatMul(node, format, node.int('transB', 0) === 1 ? 'rows' : 'columns');
+  },
   Gather: (node) => {
     const table = node.inputs[0];
     if (table?.constant === undefined) return { reason: 'its table is computed' };
@@ -60,6 +75,13 @@ const FINDERS: Readonly<Record<string, Finder>> = {
     return 'reason' in found ? found : { kind: 'embedding', node, index: 0, ...found };
   },
 };
+
+function likeMatMul(node: Node, format: WeightFormat, order: WeightMatrix['order']): Found {
+  const found = constantMatrix(node.inputs[1], order);
+  if ('reason' in found) return found;
+  const reason = format === 'dequantize-linear' ? undefined : rankObstacle(node);
+  return reason === undefined ? { kind: 'product', node, index: 1, ...found, isMatMul: true } : { reason };
+}
 
 function constantMatrix(
   input: Value | undefined,
@@ -117,4 +139,10 @@ function gemmObstacle(node: Node): string | undefined {
   return node.inputs[2] !== undefined && node.float('beta', 1) !== 1
     ? 'it scales its bias (beta)'
     : undefined;
+}
+
+function fusedObstacle(node: Node): string | undefined {
+  const turned = ['transA', 'transBatchA', 'transBatchB'].find((name) => node.int(name, 0) !== 0);
+  if (turned !== undefined) return `it transposes an operand (${turned})`;
+  return node.float('alpha', 1) === 1 ? undefined : 'it scales its product (alpha)';
 }
