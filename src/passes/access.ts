@@ -1,5 +1,6 @@
 /** Parts of nodes that must be there by what was checked before; if they are not, the error says which. */
 import { GraphError } from '../errors.ts';
+import type { Graph } from '../graph/graph.ts';
 import type { Node } from '../graph/node.ts';
 import type { TensorSource } from '../graph/tensor-source.ts';
 import type { Value } from '../graph/value.ts';
@@ -25,6 +26,11 @@ export function producerOf(value: Value): Node {
 /** The tensor of a constant. Throws GraphError if the value is computed. */
 export function constantOf(value: Value): TensorSource {
   return present(value.constant, `${value.name}: expected a constant, got a value that is computed`);
+}
+
+/** A graph and all graphs inside it; a graph comes before those inside it. */
+export function graphsOf(graph: Graph): Graph[] {
+  return [graph, ...[...graph.allNodes()].flatMap((node) => node.subgraphs)];
 }
 
 /** `item`, which must be there. */

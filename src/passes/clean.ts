@@ -3,14 +3,17 @@ import { eliminateIdentity } from './eliminate-identity.ts';
 import { foldConstants } from './fold-constants.ts';
 import { foldBatchNormalization } from './fold-batch-normalization.ts';
 import { loadSmallConstants } from './load-small-constants.ts';
+import { mergeDuplicateInitializers } from './merge-duplicate-initializers.ts';
 import { sequence, type Pass } from './pass.ts';
 import { removeUnused } from './remove-unused.ts';
 
-/** Every pass that only simplifies: identities, moved constants, batch normalization, unused nodes. */
+/** Every pass that only simplifies: identities, moved constants, batch normalization, equal weights, unused nodes. */
 export const clean: Pass = sequence(
   loadSmallConstants,
   eliminateIdentity,
   foldConstants,
   foldBatchNormalization,
+  // Late: what folding makes equal is merged too, and what only one layer reads can be folded.
+  mergeDuplicateInitializers,
   removeUnused,
 );

@@ -7,6 +7,7 @@ import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import type { TensorSource } from '../graph/tensor-source.ts';
 import { isOurs } from '../graph/element-type.ts';
+import { graphsOf } from './access.ts';
 import type { PassResult } from './pass.ts';
 
 /** Elements of a constant that counts as small: pads of an 8-d tensor. */
@@ -18,10 +19,6 @@ export async function loadSmallConstants(model: Model): Promise<PassResult> {
   const copy = model.clone();
   for (const graph of graphsOf(copy.graph)) await loadAll(graph);
   return { model: copy, modified: true, skipped: [] };
-}
-
-function graphsOf(graph: Graph): Graph[] {
-  return [graph, ...[...graph.allNodes()].flatMap((node) => node.subgraphs)];
 }
 
 function isUnread(source: TensorSource | undefined): source is TensorSource {

@@ -3,6 +3,7 @@
  *
  *   digest = FNV-1a over nodes (operator, inputs, outputs), inputs, outputs and constants (name, type, shape, first bytes)
  */
+import { Fnv } from '../graph/fnv.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import { formatType } from '../graph/value-type.ts';
@@ -47,29 +48,5 @@ async function hashConstants(graph: Graph, hash: Fnv): Promise<void> {
     hash.text(`${name} ${elementType} ${shape.join(' ')}`);
     if (left-- <= 0 || byteLength === 0) continue;
     hash.bytes(await initializer.read(0, Math.min(SAMPLE_BYTES, byteLength)));
-  }
-}
-
-/**
- * FNV-1a (Fowler, Noll, Vo), two lanes of 32 bits with different starts: h = (h ^ byte)·16777619. Tells files apart by
- * mistake, not forged ones; `crypto.subtle` would do so, but is missing on pages without TLS.
- */
-class Fnv {
-  #a = 0x811c9dc5;
-  #b = 0x050c5d1f;
-
-  text(text: string): void {
-    this.bytes(new TextEncoder().encode(`${text}\n`));
-  }
-
-  bytes(bytes: Uint8Array): void {
-    for (const byte of bytes) {
-      this.#a = Math.imul(this.#a ^ byte, 16777619);
-      this.#b = Math.imul(this.#b ^ byte ^ 0x5a, 16777619);
-    }
-  }
-
-  digest(): string {
-    return [this.#a, this.#b].map((lane) => (lane >>> 0).toString(16).padStart(8, '0')).join('');
   }
 }
