@@ -1,56 +1,32 @@
 /**
- * Quantizes trained models from packages in every mode that applies, runs the results in onnxruntime at full optimization,
- * and prints how far they are from float. `npm run test:models` installs the packages first; `-- --write` writes
- * docs/models.md. Fails where a mode breaks, or where an output falls below the floor of its mode.
+ * Quantizes trained models from packages in every mode, runs the results in onnxruntime at full optimization on inputs of
+ * the kind that each is for, and prints how far the answers agree with float. `npm run test:models` installs the packages
+ * first; `-- --write` writes docs/models.md; `-- --only NAME` tries models whose name holds NAME. Fails where a mode
+ * breaks, or answers agree less than the floor of the mode says.
  */
 import { writeFileSync } from 'node:fs';
-import { sqnr, type Tensor } from 'zeropoint';
-import {
-  MemorySink,
-  ortNode,
-  quantizeDynamic,
-  quantizeStatic,
-  quantizeWeights,
-  readModel,
-  writeModel,
-  type Converted,
-  type Model,
-} from 'zeropoint/onnx';
-import { CATALOGUE, type CatalogueEntry, type Feeds } from './catalogue.ts';
+import { MemorySink, ortNode, readModel, writeModel, type Model } from 'zeropoint/onnx';
+import { CATALOGUE, type CatalogueEntry } from './catalogue.ts';
+import { MODES, type Mode } from './modes.ts';
+import { HEADER, line, page, type Row } from './page.ts';
+import { floats, type Feeds, type Outputs, type Run, type Task } from './task.ts';
 
-interface Mode {
-  readonly name: string;
-  /** Least signal to noise of the worst output, in dB: below it the mode is broken, not merely lossy. */
-  readonly floor: number;
-  run(model: Model, batches: readonly Feeds[]): Promise<Converted>;
+/** A model in float: what the modes are compared with. */
+interface Original {
+  readonly entry: CatalogueEntry;
+  readonly task: Task;
+  readonly model: Model;
+  readonly bytes: number;
+  readonly answers: readonly Outputs[];
 }
 
-/** Inputs for calibration, and others to compare on. */
-const CALIBRATION_SEEDS = [1, 2, 3, 4, 5, 6, 7, 8];
-const TEST_SEEDS = [101, 102, 103, 104];
-
-const MODES: readonly Mode[] = [
-  { name: 'static', floor: 5, run: (model, batches) => quantizeStatic(model, { batches }) },
-  { name: 'dynamic', floor: 15, run: (model) => quantizeDynamic(model) },
-  { name: 'weights, 8 bit', floor: 25, run: (model) => quantizeWeights(model, { bits: 8 }) },
-  { name: 'weights, 4 bit', floor: 5, run: (model) => quantizeWeights(model, { bits: 4 }) },
-];
-
-interface Row {
-  readonly model: string;
-  readonly mode: string;
-  readonly size: string;
-  readonly nodes: string;
-  readonly worst: number | undefined;
-  readonly note: string;
-}
-
-async function outputsOf(model: Model, feeds: readonly Feeds[]): Promise<Record<string, Tensor>[]> {
+async function withRun<T>(model: Model, use: (run: Run) => Promise<T>): Promise<T> {
   const runner = await ortNode(model, { optimization: 'all', threads: 1 });
-  const results: Record<string, Tensor>[] = [];
-  for (const feed of feeds) results.push(await runner.run(feed));
-  await runner.dispose();
-  return results;
+  try {
+    return await use((feeds) => runner.run(feeds));
+  } finally {
+    await runner.dispose();
+  }
 }
 
 async function bytesOf(model: Model): Promise<Uint8Array> {
@@ -59,89 +35,105 @@ async function bytesOf(model: Model): Promise<Uint8Array> {
   return sink.bytes;
 }
 
-/** Signal to noise of the worst output over all inputs; outputs that are equal, or zero in float, are left out. */
-function worstSqnr(
-  expected: readonly Record<string, Tensor>[],
-  actual: readonly Record<string, Tensor>[],
-): number {
-  let worst = Infinity;
+async function openOriginal(entry: CatalogueEntry): Promise<Original> {
+  const model = await readModel(entry.path);
+  const task = await entry.task();
+  const { length } = await bytesOf(model);
+  return { entry, task, model, bytes: length, answers: await withRun(model, task.answers) };
+}
+
+/** Signal to noise over all inputs, of the worst output; outputs that are equal, or zero in float, are left out. */
+function worstSqnr(expected: readonly Outputs[], actual: readonly Outputs[]): number {
+  const sums = new Map<string, { signal: number; noise: number }>();
   for (const [i, outputs] of expected.entries()) {
-    for (const [name, value] of Object.entries(outputs)) {
-      const ratio = sqnr(value, actual[i][name]);
-      if (!Number.isNaN(ratio) && ratio !== -Infinity) worst = Math.min(worst, ratio);
+    for (const name of Object.keys(outputs)) {
+      const sum = sums.get(name) ?? { signal: 0, noise: 0 };
+      sums.set(name, sum);
+      const other = floats(actual[i], name);
+      floats(outputs, name).forEach((value, k) => {
+        sum.signal += value ** 2;
+        sum.noise += (value - other[k]) ** 2;
+      });
     }
   }
-  return worst;
+  const ratios = [...sums.values()].map(({ signal, noise }) => 10 * Math.log10(signal / noise));
+  return Math.min(...ratios.filter((ratio) => !Number.isNaN(ratio)));
 }
 
 async function tryMode(
-  entry: CatalogueEntry,
-  model: Model,
+  original: Original,
   mode: Mode,
-  expected: Record<string, Tensor>[],
+  calibration: () => Promise<readonly Feeds[]>,
 ): Promise<Row> {
+  const { entry, task, model, answers } = original;
   const base = { model: entry.name, mode: mode.name };
   try {
-    const { model: quantized, report } = await mode.run(model, CALIBRATION_SEEDS.map(entry.feeds));
+    const { model: quantized, nodes, equalized } = await mode.run(model, calibration);
     const bytes = await bytesOf(quantized);
-    const original = (await bytesOf(model)).length;
-    const actual = await outputsOf(await readModel(bytes), TEST_SEEDS.map(entry.feeds));
+    const actual = await withRun(await readModel(bytes), task.answers);
     return {
       ...base,
-      size: `${((100 * bytes.length) / original).toFixed(0)} %`,
-      nodes: `${report.quantized.length} of ${report.quantized.length + report.skipped.length}`,
-      worst: worstSqnr(expected, actual),
-      note: [report.equalized && 'equalized', entry.collapses.includes(mode.name) && 'collapses']
-        .filter(Boolean)
-        .join(', '),
+      size: bytes.length / original.bytes,
+      nodes,
+      sqnr: worstSqnr(answers, actual),
+      agreement: task.agreement(answers, actual),
+      auc: task.auc && { float: task.auc(answers), quantized: task.auc(actual) },
+      note: [equalized && 'equalized', entry.lossy[mode.name]].filter(Boolean).join('; '),
     };
   } catch (error) {
-    const isRefusal = error instanceof Error && 'code' in error && error.code === 'GRAPH_NOT_QUANTIZABLE';
-    if (!isRefusal) throw error;
-    return { ...base, size: '', nodes: '0', worst: undefined, note: 'does not apply' };
+    const reason = refusal(error);
+    if (reason === undefined) throw error;
+    return { ...base, note: reason };
   }
 }
 
-const HEADER = '| model | mode | size | nodes quantized | worst output, SQNR | |';
-
-function line({ model, mode, size, nodes, worst, note }: Row): string {
-  return `| ${model} | ${mode} | ${size} | ${nodes} | ${worst === undefined ? '' : `${worst.toFixed(1)} dB`} | ${note} |`;
+/** Why a mode has nothing to do, in a few words; undefined for other errors. */
+function refusal(error: unknown): string | undefined {
+  const isRefusal = error instanceof Error && 'code' in error && error.code === 'GRAPH_NOT_QUANTIZABLE';
+  if (!isRefusal) return undefined;
+  const [, reasons] = error.message.split('got none. ');
+  const [commonest] = (reasons ?? error.message).split('; ');
+  return `does not apply: ${commonest.replace(/ \(\d+\)$/, '')}`;
 }
 
-function page(rows: readonly Row[]): string {
-  return [
-    '# Models from packages',
-    '',
-    'Written by `npm run test:models -- --write`; do not edit. Trained models from npm packages, quantized in every mode with',
-    'default settings and run by onnxruntime-node with all optimizations. Inputs are synthetic pictures and sounds (8 to',
-    'calibrate, 4 others to compare), so the figures compare modes; they say nothing of detection rates. `collapses`: the answer',
-    'is lost on 8-bit activations, by onnxruntime’s quantizer as by ours.',
-    '',
-    HEADER,
-    '|---|---|--:|--:|--:|---|',
-    ...rows.map(line),
-    '',
-  ].join('\n');
+/** What is not as the catalogue says. */
+function complaint(
+  { model, mode, agreement }: Row,
+  { floor }: Mode,
+  { lossy }: CatalogueEntry,
+): string | undefined {
+  if (agreement === undefined) return undefined;
+  const isBelow = agreement.share < floor;
+  if (isBelow === Object.hasOwn(lossy, mode)) return undefined;
+  const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+  const expected = `${isBelow ? 'at least' : 'as the catalogue says, less than'} ${percent(floor)}`;
+  return `${model}, ${mode}: expected agreement of ${expected}, got ${percent(agreement.share)}`;
 }
 
+const [, only = ''] = process.argv.slice(process.argv.indexOf('--only'));
+const isWritten = process.argv.includes('--write');
+const entries = process.argv.includes('--only')
+  ? CATALOGUE.filter(({ name }) => name.includes(only))
+  : CATALOGUE;
 const rows: Row[] = [];
 const failures: string[] = [];
+const tasks = new Map<string, Task>();
 console.log(HEADER);
-for (const entry of CATALOGUE) {
-  const model = await readModel(entry.path);
-  const expected = await outputsOf(model, TEST_SEEDS.map(entry.feeds));
+for (const entry of entries) {
+  const original = await openOriginal(entry);
+  tasks.set(entry.name, original.task);
+  let known: Promise<readonly Feeds[]> | undefined;
+  const calibration = (): Promise<readonly Feeds[]> =>
+    (known ??= withRun(original.model, original.task.calibration));
   for (const mode of MODES) {
-    const row = await tryMode(entry, model, mode, expected);
+    const row = await tryMode(original, mode, calibration);
     rows.push(row);
     console.log(line(row));
-    const isBelow = row.worst !== undefined && row.worst < mode.floor;
-    if (isBelow !== entry.collapses.includes(mode.name)) {
-      failures.push(`${row.model}, ${row.mode}: expected ${isBelow ? 'at least' : 'below'} ${mode.floor} dB`);
-    }
+    const failure = complaint(row, mode, entry);
+    if (failure !== undefined) failures.push(failure);
   }
 }
-if (process.argv.includes('--write'))
-  writeFileSync(new URL('../../docs/models.md', import.meta.url), page(rows));
+if (isWritten) writeFileSync(new URL('../../docs/models.md', import.meta.url), page(rows, tasks));
 for (const failure of failures) console.error(failure);
 console.log(`\n${rows.length - failures.length} passed, ${failures.length} failed`);
 process.exitCode = failures.length === 0 ? 0 : 1;
