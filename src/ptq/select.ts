@@ -15,6 +15,7 @@ import type { Model } from '../graph/model.ts';
 import { inferElementTypes, type ElementTypes } from '../passes/infer-element-types.ts';
 import type { SkippedNode } from '../passes/pass.ts';
 import { emptyReason } from './constants.ts';
+import { comparisonAdvice } from './ops/comparison.ts';
 import { floatReason, policyOf } from './ops/index.ts';
 import { isRefusal, type OpPlan, type OpPolicy } from './ops/policy.ts';
 
@@ -97,7 +98,8 @@ class SelectionState {
     if (empty !== undefined) return empty;
     const type = this.#dataType(node, plan);
     if (type !== 'float32') return `its data is ${type ?? 'of unknown type'}, not float32`;
-    if (plan.advice !== undefined && !insists(node)) return plan.advice;
+    const advice = plan.advice ?? comparisonAdvice(node);
+    if (advice !== undefined && !insists(node)) return advice;
     if (policy.kind !== 'compute' && plan.always !== true && !this.#readsGrid(node, plan)) {
       return 'its input is float';
     }

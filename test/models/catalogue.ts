@@ -50,15 +50,14 @@ const TIMERS =
 const head = (input: string, output: string, embeddings: number) => (): Promise<Task> =>
   wakeWordTask(FRONT_END, { input, output, embeddings });
 
-const COLLAPSES = { static: 'loses its answer on 8-bit activations' };
-/** A picture without a face drives values of the last layers a hundred times as far as faces do; min/max follows it. */
-const OUTLIERS = { static: 'min/max range of an outlier among the calibration pictures' };
+/** Activations of the last layers reach a hundred times their usual size on some pictures. No observer that is here helps. */
+const OUTLIERS = { static: 'outliers in its last layers; with the last 20 convolutions in float 95 % agree' };
 
 export const CATALOGUE: readonly CatalogueEntry[] = [
   entry(`${FACES}/face_detection_front_128x128_barracuda.onnx`, () => faceTask(128)),
   entry(`${FACES}/face_detection_back_256x256_barracuda.onnx`, () => faceTask(256), OUTLIERS),
-  entry(`${LINES}/mlsd_320x320_tiny.onnx`, lineTask, COLLAPSES),
-  entry(`${LINES}/mlsd_320x320_large.onnx`, lineTask, COLLAPSES),
+  entry(`${LINES}/mlsd_320x320_tiny.onnx`, lineTask),
+  entry(`${LINES}/mlsd_320x320_large.onnx`, lineTask),
   entry(`${WAKE}/embedding_model.onnx`, () => embeddingTask(FRONT_END)),
   entry(`${WAKE}/alexa_v0.1.onnx`, head('onnx::Flatten_0', '13', 16)),
   entry(`${WAKE}/hey_jarvis_v0.1.onnx`, head('x.1', '53', 16)),

@@ -31,7 +31,7 @@ const WIDE = staticQConfigMapping({ activation: MinMaxObserver.withArgs({ dtype:
 export const MODES: readonly Mode[] = [
   {
     name: 'static',
-    floor: 0.85,
+    floor: 0.8,
     run: async (model, batches) => counted(await quantizeStatic(model, { batches: await batches() })),
   },
   {

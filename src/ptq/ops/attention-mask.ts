@@ -4,15 +4,13 @@
  * in float: by this pattern where constants show it, and by the calibrated range where only data does (see `convert`).
  */
 import type { Value } from '../../graph/value.ts';
+import { reaches } from './reaches.ts';
 
 /** Values at or below this come from a mask: scores of a trained net lie within some hundreds. */
 export const MASK_LIMIT = -1000;
 
 /** What a node is told that is left in float for this. */
 export const MASK_ADVICE = `attention-mask values (${MASK_LIMIT} and below) would leave no codes for the scores`;
-
-/** How far a mask is followed back to its constants; exports make one in about eight steps. */
-const MAX_DEPTH = 16;
 
 /** Ops that masks are made and broadcast with. */
 const MAKES_MASKS = new Set(
@@ -49,27 +47,6 @@ export function feedsSoftmax(value: Value | undefined): boolean {
 }
 
 const NONE: readonly Value[] = [];
-
-/** Breadth first, each value once, MAX_DEPTH steps: `look` says true where the search ends, else where it goes on. */
-function reaches(
-  start: Value | undefined,
-  look: (value: Value) => true | readonly (Value | undefined)[],
-): boolean {
-  const seen = new Set<Value>();
-  let front = [start];
-  for (let depth = 0; depth < MAX_DEPTH && front.length > 0; depth++) {
-    const next: (Value | undefined)[] = [];
-    for (const value of front) {
-      if (value === undefined || seen.has(value)) continue;
-      seen.add(value);
-      const found = look(value);
-      if (found === true) return true;
-      next.push(...found);
-    }
-    front = next;
-  }
-  return false;
-}
 
 /** Integers count too: they are cast before they are added. 64-bit ones are bounds of Slice, not masks. */
 function isLow(data: ArrayLike<number | bigint> | undefined): boolean {
