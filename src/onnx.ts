@@ -80,7 +80,7 @@ export type { Batch, Batches, CalibrateOptions } from './ptq/calibrate.ts';
 export { convert } from './ptq/convert.ts';
 export type { Converted, ConvertOptions } from './ptq/convert.ts';
 export { onnxQConfig, staticQConfigMapping } from './ptq/default-qconfig.ts';
-export type { DefaultQConfigOptions } from './ptq/default-qconfig.ts';
+export type { ActivationDType, DefaultQConfigOptions, WeightDType } from './ptq/default-qconfig.ts';
 export { identifyModel } from './ptq/identify-model.ts';
 export type { ModelIdentity } from './ptq/identify-model.ts';
 export { convertToFloat16 } from './ptq/float16/convert-to-float16.ts';

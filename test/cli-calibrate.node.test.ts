@@ -196,6 +196,8 @@ describe('zeropoint quantize --plan', () => {
       ['--dynamic'],
       ['--exclude', 'x'],
       ['--activation-dtype', 'int8'],
+      ['--weight-dtype', 'uint8'],
+      ['--reduce-range'],
     ]) {
       expect(await refused(cwd, [...words, ...word], 2)).toMatch(/--plan <file>' cannot be used with/);
     }

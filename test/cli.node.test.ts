@@ -193,6 +193,37 @@ describe('zeropoint quantize', () => {
     expect(new Set(report.weights.map((weight: { scales: number }) => weight.scales))).toEqual(new Set([1]));
   });
 
+  it.each([
+    [['--activation-dtype', 'uint16', '--weight-dtype', 'int4'], 'uint16', 'int4', 21],
+    [['--activation-dtype', 'int16', '--observer', 'percentile'], 'int16', 'int8', 21],
+    [['--weight-dtype', 'uint8', '--reduce-range'], 'uint8', 'uint8', 17],
+  ])('%j: those are the codes', async (words, activation, weight, opset) => {
+    const { cwd } = await prepared();
+    const args = ['quantize', 'model.onnx', '-c', 'data.npz', '--json', ...words];
+    const { report } = JSON.parse((await zeropoint(args, { cwd })).stdout);
+    const dtypes = (rows: { dtype: string }[]): string[] => [...new Set(rows.map(({ dtype }) => dtype))];
+    expect(dtypes(report.activations)).toEqual([activation]);
+    expect(dtypes(report.weights)).toEqual([weight]);
+    const model = await readModel(join(cwd, 'model.int8.onnx'));
+    expect(model.opset).toBe(opset);
+    const codes = [...model.graph.initializers].filter(({ elementType, dims }) => {
+      return elementType === weight && dims?.length === 4;
+    });
+    const largest = codes.map(async ({ constant }) => {
+      return Math.max(...Array.from((await constant?.load())?.data ?? [], Number));
+    });
+    expect(codes.length).toBeGreaterThan(0);
+    if (words.includes('--reduce-range')) expect(Math.max(...(await Promise.all(largest)))).toBe(127);
+  });
+
+  it('--reduce-range is for weights of 8 bits', async () => {
+    const { cwd } = await prepared();
+    const words = ['--reduce-range', '--weight-dtype', 'uint4'];
+    const { code, stderr } = await zeropoint(['quantize', 'model.onnx', '-c', 'data.npz', ...words], { cwd });
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/--reduce-range: expected 8-bit weights/);
+  });
+
   it('raises an old opset where weights by channel need it, and says so', async () => {
     const { cwd } = await prepared();
     const model = convNet();

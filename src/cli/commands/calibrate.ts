@@ -68,11 +68,12 @@ async function openJob(input: string, options: CalibrateOptions): Promise<Calibr
   const ready = await readyStatic(original, { qconfigMapping });
   // --calibrate is there, so there is data.
   const data = (await openData(ready.model, options)) as CalibrationData;
-  const { observer = 'minmax', activationDtype = 'uint8', perTensor = false, exclude = [] } = options;
+  const { observer = 'minmax', activationDtype = 'uint8', weightDtype = 'int8' } = options;
+  const { reduceRange = false, perTensor = false, exclude = [] } = options;
   const size = await totalSize(input, original);
   const origin: PlanOrigin = {
     model: await identifyModel(original, { name: basename(input), size }),
-    configuration: { observer, activationDtype, perTensor, exclude },
+    configuration: { observer, activationDtype, weightDtype, reduceRange, perTensor, exclude },
     equalize: true,
     data: [dataPart(data, options)],
     plan: ready.plan,

@@ -8,12 +8,20 @@ import {
   PercentileObserver,
   type QConfigMapping,
 } from 'zeropoint';
-import { staticQConfigMapping, type Model } from 'zeropoint/onnx';
+import { staticQConfigMapping, type ActivationDType, type Model } from 'zeropoint/onnx';
 import { UsageError } from '../errors.ts';
 import type { ConfigurationOptions, ObserverName } from '../verbs/options.ts';
 
+/** As observers name them. */
+const DTYPES = {
+  uint8: 'quint8',
+  int8: 'qint8',
+  uint16: 'uint16',
+  int16: 'int16',
+} as const satisfies Record<ActivationDType, string>;
+
 interface ActivationArgs {
-  readonly dtype: 'quint8' | 'qint8';
+  readonly dtype: (typeof DTYPES)[ActivationDType];
   readonly rule: 'onnx';
 }
 
@@ -26,12 +34,17 @@ const OBSERVERS = {
   mse: (args: ActivationArgs) => MSEObserver.withArgs(args),
 } as const satisfies Record<ObserverName, unknown>;
 
-/** @throws UsageError if a pattern of `--exclude` matches no node */
+/** @throws UsageError if a pattern of `--exclude` matches no node, or `--reduce-range` meets 4-bit weights */
 export function qconfigMappingOf(model: Model, options: ConfigurationOptions): QConfigMapping {
   const { observer = 'minmax', activationDtype = 'uint8', perTensor = false } = options;
-  const dtype = activationDtype === 'uint8' ? 'quint8' : 'qint8';
-  const activation = OBSERVERS[observer]({ dtype, rule: 'onnx' });
-  const mapping = staticQConfigMapping({ perChannel: !perTensor, activation });
+  const { weightDtype: weightDType = 'int8', reduceRange = false } = options;
+  if (reduceRange && weightDType.endsWith('4'))
+    throw new UsageError(
+      '--reduce-range: expected 8-bit weights',
+      `${weightDType} cannot saturate: leave it out.`,
+    );
+  const activation = OBSERVERS[observer]({ dtype: DTYPES[activationDtype], rule: 'onnx' });
+  const mapping = staticQConfigMapping({ perChannel: !perTensor, activation, weightDType, reduceRange });
   for (const name of excludedNames(model, options)) mapping.setModuleName(name, null);
   return mapping;
 }

@@ -1,5 +1,6 @@
 /** Options that `quantize` and `calibrate` share: which data, and how ranges are chosen from it. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import type { ActivationDType, WeightDType } from 'zeropoint/onnx';
 import { collect, parseCount, parseSeed } from './common.ts';
 
 /** Names of `--observer`; commands/qconfig.ts has an observer for each. */
@@ -13,11 +14,16 @@ export const OBSERVER_NAMES = [
 ] as const;
 export type ObserverName = (typeof OBSERVER_NAMES)[number];
 
+const ACTIVATION_DTYPES: readonly ActivationDType[] = ['uint8', 'int8', 'uint16', 'int16'];
+const WEIGHT_DTYPES: readonly WeightDType[] = ['int8', 'uint8', 'int4', 'uint4'];
+
 /** How nodes are to be quantized. */
 export interface ConfigurationOptions {
   readonly perTensor?: boolean;
   readonly observer?: ObserverName;
-  readonly activationDtype?: 'uint8' | 'int8';
+  readonly activationDtype?: ActivationDType;
+  readonly weightDtype?: WeightDType;
+  readonly reduceRange?: boolean;
   readonly exclude?: readonly string[];
 }
 
@@ -40,6 +46,8 @@ export interface DataOptions {
 export const DECIDED_BY_PLAN: string[] = [
   'observer',
   'activationDtype',
+  'weightDtype',
+  'reduceRange',
   'perTensor',
   'exclude',
   'static',
@@ -50,10 +58,15 @@ export function addConfigurationOptions(command: Command): void {
   const options = [
     new Option('--per-tensor', 'one scale for each weight instead of one for each channel'),
     new Option('--observer <name>', 'how ranges are chosen from the data').choices(OBSERVER_NAMES),
-    new Option('--activation-dtype <dtype>', 'uint8 is fast everywhere, int8 on ARM').choices([
-      'uint8',
-      'int8',
-    ]),
+    new Option(
+      '--activation-dtype <dtype>',
+      'uint8 is fast everywhere, int8 on ARM; 16 bits are for NPUs',
+    ).choices(ACTIVATION_DTYPES),
+    new Option('--weight-dtype <dtype>', 'codes of weights (default: int8)').choices(WEIGHT_DTYPES),
+    new Option(
+      '--reduce-range',
+      '8-bit weights with a bit less: x64 without VNNI would saturate between with all eight',
+    ),
     new Option(
       '--exclude <pattern>',
       'leave nodes of this name in float; * stands for anything (repeatable)',
