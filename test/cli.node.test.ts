@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { encodeNpy, readModel } from 'zeropoint/onnx';
-import { convNet, noise, saveModel, saveNpz, twoInputs } from './support/cli-models.ts';
+import { convNet, noise, purelyConv, saveModel, saveNpz, twoInputs } from './support/cli-models.ts';
 import { installElsewhere, listing, temporaryFolder, useCli } from './support/cli.ts';
 
 const zeropoint = useCli();
@@ -236,7 +236,7 @@ describe('zeropoint quantize', () => {
     expect((await readModel(join(cwd, 'old.int8.onnx'))).opset).toBe(13);
   });
 
-  it('without data: dynamic for matrix products, compared on made-up inputs; a refusal for conv nets', async () => {
+  it('without data: dynamic for matrix products, compared on made-up inputs', async () => {
     const cwd = temporaryFolder();
     await saveModel(cwd, twoInputs(), 'mlp.onnx');
     const done = await zeropoint(['quantize', 'mlp.onnx', '--json'], { cwd });
@@ -244,14 +244,42 @@ describe('zeropoint quantize', () => {
     const { verification } = JSON.parse(done.stdout);
     expect(verification.inputs).toBe('made-up inputs');
     expect(verification.outputs[0].sqnr).toBeGreaterThan(MIN_SQNR);
-    await saveModel(cwd, convNet());
-    const refused = await zeropoint(['quantize', 'model.onnx'], { cwd });
+    expect(listing(cwd)).toEqual(['mlp.int8.onnx', 'mlp.onnx']);
+  });
+
+  it('without data: a conv net becomes float16, with the reason, and what data would allow', async () => {
+    const cwd = temporaryFolder();
+    await saveModel(cwd, purelyConv());
+    const { code, stdout, stderr } = await zeropoint(['quantize', 'model.onnx'], { cwd });
+    expect([code, stderr]).toEqual([
+      0,
+      'mode: float16, a conv net: 1 convolution, and no data to measure ranges on, which integers need\n',
+    ]);
+    expect(stdout).toMatch(/^for int8, .*: zeropoint quantize model\.onnx --calibrate data\.npz$/m);
+    expect(listing(cwd)).toEqual(['model.fp16.onnx', 'model.onnx']);
+    const refused = await zeropoint(['quantize', 'model.onnx', '--static'], { cwd });
     expect(refused.code).toBe(2);
-    expect(refused.stderr).toMatch(
-      /^error: quantize: expected calibration data \(--calibrate\) for a conv net/,
-    );
     expect(refused.stderr).toMatch(/^hint: .*--calibrate data\.npz/m);
-    expect(listing(cwd)).toEqual(['mlp.int8.onnx', 'mlp.onnx', 'model.onnx']);
+  });
+
+  it.each([
+    ['web-webgpu', 'weight-only', ['DequantizeLinear', 'Conv'], undefined],
+    ['onnxruntime-arm', 'static', ['QuantizeLinear'], 'int8'],
+    ['onnxruntime-cpu', 'static', ['QuantizeLinear'], 'uint8'],
+  ])('--target %s: %s, with its codes', async (target, mode, ops, activation) => {
+    const cwd = temporaryFolder();
+    await saveModel(cwd, purelyConv());
+    saveNpz(cwd, { image: noise([8, 1, 8, 8]) });
+    const words = ['quantize', 'model.onnx', '-c', 'data.npz', '--target', target, '--json'];
+    const { code, stdout, stderr } = await zeropoint(words, { cwd });
+    expect(code, stderr).toBe(0);
+    const { report, verification, output } = JSON.parse(stdout);
+    expect(output.file).toBe('model.int8.onnx');
+    expect(report.mode).toBe(mode);
+    expect(report.activations[0]?.dtype).toBe(activation);
+    expect(verification.outputs[0].sqnr).toBeGreaterThan(MIN_SQNR);
+    const nodes = [...(await readModel(join(cwd, 'model.int8.onnx'))).graph.nodes].map((node) => node.opType);
+    expect(nodes).toEqual(expect.arrayContaining(ops));
   });
 
   it('--force replaces a file, but no link', async () => {

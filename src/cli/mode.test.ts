@@ -1,53 +1,55 @@
 import { expect, it } from 'vitest';
 import { tensor } from 'zeropoint';
-import { buildModel, type GraphBuilder, type Model } from 'zeropoint/onnx';
+import { buildModel, findTarget, TARGETS, type Model } from 'zeropoint/onnx';
 import { UsageError } from './errors.ts';
-import { chooseMode } from './mode.ts';
+import { decideMode, type ModeWords } from './mode.ts';
+import { TARGET_NAMES } from './verbs/options.ts';
 
-const DATA = { calibrate: 'data.npz' };
-
-function modelOf(build: (b: GraphBuilder) => void): Model {
-  return buildModel(build);
-}
-
-const conv = modelOf((b) => {
+/** A conv net; which modes suit other nets, the library's own test says. */
+const model: Model = buildModel((b) => {
   const x = b.input('x', 'float32', ['N', 1, 2, 2]);
   b.output(b.op('Conv', [x, b.constant('w', tensor([[[[1]]]]))]), 'y');
 });
-const mlp = modelOf((b) => {
-  b.output(b.op('MatMul', [b.input('x', 'float32', ['N', 1]), b.constant('w', tensor([[1]]))]), 'y');
+const decide = (words: ModeWords): ReturnType<typeof decideMode> => decideMode(model, 'm.onnx', words);
+
+it.each([
+  [{ dynamic: true }, 'dynamic', 'as --dynamic says'],
+  [{ float16: true }, 'float16', 'as --float16 says'],
+  [{ weights: 4 }, 'weight-only', 'as --weights says'],
+  [{ weights: 4, float16: true }, 'weight-only', 'as --weights says, the rest in float16'],
+  [{ static: true, calibrate: 'data.npz' }, 'static', 'as --static says'],
+])('%j: %s, %s', (words, mode, reason) => {
+  expect(decide(words)).toEqual({ mode, reason });
 });
-/** A patch embedding by Conv, and attention spelt out. */
-const transformer = modelOf((b) => {
-  const x = b.input('x', 'float32', ['N', 1, 2, 2]);
-  const h = b.op('Conv', [x, b.constant('w', tensor([[[[1]]]]))]);
-  b.output(b.op('MatMul', [b.op('Softmax', [b.op('MatMul', [h, h])]), h]), 'y');
-});
-const recurrent = modelOf((b) => {
-  const x = b.input('x', 'float32', [1, 1, 1]);
-  const w = b.constant('w', tensor([[[1], [1], [1], [1]]]));
-  b.output(b.ops('LSTM', [x, w, w], ['y'])[0]);
+
+it('else what the library chooses for data and target', () => {
+  expect(decide({ calibrate: 'data.npz' }).mode).toBe('static');
+  expect(decide({}).mode).toBe('float16');
+  expect(decide({ calibrate: 'data.npz', target: 'web-webgpu' })).toMatchObject({
+    mode: 'weight-only',
+    weights: 'channels',
+  });
 });
 
 it.each([
-  ['a conv net with data', conv, DATA, 'static'],
-  ['matrix products with data', mlp, DATA, 'static'],
-  ['matrix products without data', mlp, {}, 'dynamic'],
-  ['a transformer with data', transformer, DATA, 'dynamic'],
-  ['a recurrent net with data', recurrent, DATA, 'dynamic'],
-  ['a transformer that shall be static', transformer, { ...DATA, static: true }, 'static'],
-  ['a conv net that shall be dynamic', conv, { dynamic: true }, 'dynamic'],
-  ['a conv net in 16 bits', conv, { float16: true }, 'float16'],
-  ['weights alone, the rest in 16 bits', mlp, { weights: 4, float16: true }, 'weight-only'],
-])('%s', (_, model, words, mode) => {
-  expect(chooseMode(model, 'm.onnx', words).mode).toBe(mode);
+  [{ dynamic: true, target: 'webgpu' }, /no integer products/],
+  [{ weights: 4, target: 'web-wasm' }, /no kernel for blocks/],
+])('%j is done, with a warning', (words, warning) => {
+  expect(decide(words).warning).toMatch(warning);
 });
 
-it.each([
-  ['a conv net', conv, {}],
-  ['--static', mlp, { static: true }],
-])('%s without data is refused, and the hint names --calibrate', (_, model, words) => {
-  const refused = (): unknown => chooseMode(model, 'm.onnx', words);
-  expect(refused).toThrow(UsageError);
-  expect(refused).toThrow(/calibrat/);
+it('weights by channel are no blocks, and slow nowhere', () => {
+  expect(decide({ target: 'onnxruntime-web' })).toMatchObject({ weights: 'channels' });
+  expect(decide({ target: 'onnxruntime-web' })).not.toHaveProperty('warning');
+});
+
+it('--static without data is refused, and the hint names --calibrate', () => {
+  expect(() => decide({ static: true })).toThrow(UsageError);
+  expect(() => decide({ static: true })).toThrow(/calibrat/);
+});
+
+it('--target takes the names and aliases of the library', () => {
+  const known = Object.entries(TARGETS).flatMap(([name, { aliases }]) => [name, ...aliases]);
+  expect(TARGET_NAMES.toSorted()).toEqual(known.toSorted());
+  expect(TARGET_NAMES.map(findTarget)).not.toContain(undefined);
 });

@@ -30,6 +30,18 @@ export function convNet(batch: number | string = 'N'): Model {
   );
 }
 
+/** image [N, 1, 8, 8] → Conv → features [N, 8, 6, 6] */
+export function purelyConv(): Model {
+  return buildModel(
+    (b) => {
+      const image = b.input('image', 'float32', ['N', 1, 8, 8]);
+      const kernel = b.constant('kernel', noise([8, 1, 3, 3], 2));
+      b.output(b.op('Conv', [image, kernel], {}, 'conv'), 'features', 'float32', ['N', 8, 6, 6]);
+    },
+    { opset: 17, irVersion: 8 },
+  );
+}
+
 /** a [N, 16], b [N, 16] → MatMul of each, Add → y [N, 16] */
 export function twoInputs(): Model {
   return buildModel(

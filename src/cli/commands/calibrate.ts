@@ -69,11 +69,12 @@ async function openJob(input: string, options: CalibrateOptions): Promise<Calibr
   // --calibrate is there, so there is data.
   const data = (await openData(ready.model, options)) as CalibrationData;
   const { observer = 'minmax', activationDtype = 'uint8', weightDtype = 'int8' } = options;
-  const { reduceRange = false, perTensor = false, exclude = [] } = options;
+  const { reduceRange = false, perTensor = false, exclude = [], target } = options;
   const size = await totalSize(input, original);
+  const words = { observer, activationDtype, weightDtype, reduceRange, perTensor, exclude };
   const origin: PlanOrigin = {
     model: await identifyModel(original, { name: basename(input), size }),
-    configuration: { observer, activationDtype, weightDtype, reduceRange, perTensor, exclude },
+    configuration: { ...words, ...(target && { target }) },
     equalize: true,
     data: [dataPart(data, options)],
     plan: ready.plan,

@@ -1,6 +1,7 @@
 /** From the words of `zeropoint quantize` to a QConfigMapping. */
 import {
   EntropyObserver,
+  getDefaultQConfig,
   HistogramObserver,
   MinMaxObserver,
   MovingAverageMinMaxObserver,
@@ -8,7 +9,7 @@ import {
   PercentileObserver,
   type QConfigMapping,
 } from 'zeropoint';
-import { staticQConfigMapping, type ActivationDType, type Model } from 'zeropoint/onnx';
+import { findTarget, staticQConfigMapping, type ActivationDType, type Model } from 'zeropoint/onnx';
 import { UsageError } from '../errors.ts';
 import type { ConfigurationOptions, ObserverName } from '../verbs/options.ts';
 
@@ -34,16 +35,32 @@ const OBSERVERS = {
   mse: (args: ActivationArgs) => MSEObserver.withArgs(args),
 } as const satisfies Record<ObserverName, unknown>;
 
+/** What a target computes fast with. WebGPU computes with no codes at all: the CPU that nodes go back to says. */
+function targetCodes(name: string = ''): {
+  readonly activation: 'quint8' | 'qint8';
+  readonly reduceRange: boolean;
+} {
+  const { activation, weight } = getDefaultQConfig(findTarget(name) ?? 'onnxruntime-cpu');
+  return {
+    activation: activation().dtype === 'qint8' ? 'qint8' : 'quint8',
+    reduceRange: weight.toJSON().args.reduceRange === true,
+  };
+}
+
 /** @throws UsageError if a pattern of `--exclude` matches no node, or `--reduce-range` meets 4-bit weights */
 export function qconfigMappingOf(model: Model, options: ConfigurationOptions): QConfigMapping {
-  const { observer = 'minmax', activationDtype = 'uint8', perTensor = false } = options;
-  const { weightDtype: weightDType = 'int8', reduceRange = false } = options;
-  if (reduceRange && weightDType.endsWith('4'))
+  const { observer = 'minmax', activationDtype, perTensor = false } = options;
+  const { weightDtype: weightDType = 'int8' } = options;
+  const isNarrow = weightDType.endsWith('4');
+  if (options.reduceRange && isNarrow)
     throw new UsageError(
       '--reduce-range: expected 8-bit weights',
       `${weightDType} cannot saturate: leave it out.`,
     );
-  const activation = OBSERVERS[observer]({ dtype: DTYPES[activationDtype], rule: 'onnx' });
+  const target = targetCodes(options.target);
+  const dtype = activationDtype === undefined ? target.activation : DTYPES[activationDtype];
+  const activation = OBSERVERS[observer]({ dtype, rule: 'onnx' });
+  const reduceRange = options.reduceRange ?? (target.reduceRange && !isNarrow);
   const mapping = staticQConfigMapping({ perChannel: !perTensor, activation, weightDType, reduceRange });
   for (const name of excludedNames(model, options)) mapping.setModuleName(name, null);
   return mapping;

@@ -25,7 +25,7 @@ export function summary(job: QuantizeJob, result: QuantizeResult): string {
   const parts = [
     head,
     whatBecame(report),
-    ...(isUnseen(job)
+    ...(isUnseen(job, report)
       ? ['activations were not looked at; --calibrate shows those that float16 cannot hold\n']
       : []),
     errorTable(job, result),
@@ -40,8 +40,8 @@ function whatBecame(report: Report): string {
   return nodeLines(quantized, skipped) + (float16 === undefined ? '' : halfLines(float16));
 }
 
-function isUnseen({ options, data }: QuantizeJob): boolean {
-  return options.float16 === true && data === undefined;
+function isUnseen({ data }: QuantizeJob, report: Report): boolean {
+  return data === undefined && (report.mode === 'float16' || report.float16 !== undefined);
 }
 
 function decoders({ calibration }: QuantizeResult): readonly (readonly string[])[] {
@@ -75,9 +75,13 @@ function nextStep({ input, output, options, choice }: QuantizeJob, { verificatio
   if (verification !== null && isPoor(verification)) {
     const better =
       choice.mode === 'weight-only'
-        ? finerWeights(options.weights, input)
+        ? finerWeights(choice.weights === 'channels' ? 8 : options.weights, input)
         : remedy(options.observer, options.calibrate, choice.mode, input);
     if (better !== undefined) return `the error is large; try: ${better}\n`;
+  }
+  // Nobody asked for float16: it stands in for integers, for which data was missing.
+  if (choice.mode === 'float16' && !options.float16) {
+    return `for int8, a quarter of the size: zeropoint quantize ${input} --calibrate data.npz\n`;
   }
   return `next: zeropoint inspect ${output}\n`;
 }

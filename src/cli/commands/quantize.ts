@@ -22,7 +22,7 @@ import {
 import type { QConfigMapping } from 'zeropoint';
 import { checkOutput, defaultOutput, stageOutput, totalSize } from '../files.ts';
 import { runVerb, type Context } from '../frame.ts';
-import { chooseMode, type ModeChoice } from '../mode.ts';
+import { decideMode, type ModeDecision } from '../mode.ts';
 import { dataPart, openData } from '../open-data.ts';
 import type { ProgressFacts } from '../progress.ts';
 import { openRunner } from '../runtime.ts';
@@ -39,7 +39,7 @@ export interface QuantizeJob {
   readonly input: string;
   readonly output: string;
   readonly options: QuantizeOptions;
-  readonly choice: ModeChoice;
+  readonly choice: ModeDecision;
   /** As read. */
   readonly original: Model;
   /** Folded, tidied, and in an opset that has the forms that are wanted: what is quantized. */
@@ -56,7 +56,7 @@ export interface QuantizeJob {
 export interface QuantizeResult {
   readonly input: FileFacts;
   readonly output: FileFacts;
-  readonly mode: ModeChoice;
+  readonly mode: ModeDecision;
   /** What ranges were measured on, or gptq looked at, with the decoder where it was images; null where none were. */
   readonly calibration: readonly DataPart[] | null;
   readonly report: Report;
@@ -77,7 +77,9 @@ const VERIFY_SAMPLES = 128;
 export async function quantize(input: string, options: QuantizeOptions): Promise<void> {
   await runVerb(options, async (context) => {
     const job = await openJob(input, options);
-    context.progress.note(`mode: ${job.choice.mode}, ${job.choice.reason}`);
+    const { mode, reason, warning } = job.choice;
+    context.progress.note(`mode: ${mode}, ${reason}`);
+    if (warning !== undefined) context.progress.note(`slow there: ${warning}`);
     if (options.dryRun) return dryRun(job);
     const result = await run(job, context);
     return { json: result, text: () => summary(job, result) };
@@ -85,10 +87,10 @@ export async function quantize(input: string, options: QuantizeOptions): Promise
 }
 
 async function openJob(input: string, options: QuantizeOptions): Promise<QuantizeJob> {
-  const output = options.output ?? defaultOutput(input, ending(options));
   const original = await readModel(input);
   const plan = options.plan === undefined ? undefined : await openPlan(original, input, options.plan);
-  const choice = plan === undefined ? chooseMode(original, input, options) : choiceOf(plan.file);
+  const choice = plan === undefined ? decideMode(original, input, options) : choiceOf(plan.file);
+  const output = options.output ?? defaultOutput(input, ending(choice, options));
   if (!options.dryRun) await checkOutput(output, options.force ?? false);
   const { model, mapping } =
     plan === undefined
@@ -102,9 +104,13 @@ async function openJob(input: string, options: QuantizeOptions): Promise<Quantiz
 }
 
 /** `q4.onnx`, `fp16.onnx`, `q4f16.onnx`; undefined for int8. */
-function ending({ weights, float16 }: QuantizeOptions): string | undefined {
-  if (weights === undefined) return float16 ? 'fp16.onnx' : undefined;
-  return `q${weights}${float16 ? 'f16' : ''}.onnx`;
+function ending(
+  { mode, weights }: ModeDecision,
+  { weights: bits = 4, float16 }: QuantizeOptions,
+): string | undefined {
+  if (mode === 'float16') return 'fp16.onnx';
+  if (mode !== 'weight-only' || weights === 'channels') return undefined;
+  return `q${bits}${float16 ? 'f16' : ''}.onnx`;
 }
 
 /** A kept plan, and the model that it speaks of. @throws GraphError if it is for another model */
@@ -119,7 +125,7 @@ async function openPlan(
   return { file, ready: await readyForPlan(model, file.plan, file) };
 }
 
-function choiceOf(file: PlanFile): ModeChoice {
+function choiceOf(file: PlanFile): ModeDecision {
   const missing = missingShards(file);
   const partial = missing.length === 0 ? '' : `; shards ${missing.join(', ')} of the data are not in it`;
   return { mode: 'static', reason: `as --plan says${partial}` };
@@ -128,7 +134,7 @@ function choiceOf(file: PlanFile): ModeChoice {
 /** The model folded and tidied; for static mode in an opset that has the forms that are wanted. */
 async function prepared(
   original: Model,
-  { mode }: ModeChoice,
+  { mode }: ModeDecision,
   options: QuantizeOptions,
 ): Promise<{ readonly model: Model; readonly mapping: QConfigMapping }> {
   const { model } = await clean(original);

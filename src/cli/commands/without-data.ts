@@ -4,6 +4,7 @@ import {
   findOverflows,
   quantizeDynamic,
   quantizeWeights,
+  storeWeights,
   type Float16Report,
   type JobOptions,
   type Model,
@@ -28,7 +29,10 @@ export async function withoutData(job: QuantizeJob, options: JobOptions = {}): P
   const { choice, model, mapping: qconfigMapping } = job;
   if (choice.mode === 'float16') return toFloat16(job, model, options);
   if (choice.mode === 'dynamic') return quantizeDynamic(model, { qconfigMapping }, options);
-  const quantized = await quantizeWeights(model, { ...weightSettings(job), qconfigMapping }, options);
+  const quantized =
+    choice.weights === 'channels'
+      ? await storeWeights(model, { qconfigMapping }, options)
+      : await quantizeWeights(model, { ...weightSettings(job), qconfigMapping }, options);
   if (job.options.float16 !== true) return quantized;
   const half = await toFloat16(job, quantized.model, options);
   return { model: half.model, report: { ...quantized.report, float16: half.report } };

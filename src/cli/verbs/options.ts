@@ -17,8 +17,24 @@ export type ObserverName = (typeof OBSERVER_NAMES)[number];
 const ACTIVATION_DTYPES: readonly ActivationDType[] = ['uint8', 'int8', 'uint16', 'int16'];
 const WEIGHT_DTYPES: readonly WeightDType[] = ['int8', 'uint8', 'int4', 'uint4'];
 
+/** Names and aliases of the library's TARGETS, which is not loaded for `--help`. */
+export const TARGET_NAMES = [
+  'onnxruntime-cpu',
+  'onnxruntime-cpu-avx2',
+  'onnxruntime-arm',
+  'onnxruntime-web',
+  'webgpu',
+  'node-cpu',
+  'ort-node-cpu',
+  'web-wasm',
+  'ort-web-wasm',
+  'web-webgpu',
+  'ort-web-webgpu',
+] as const;
+
 /** How nodes are to be quantized. */
 export interface ConfigurationOptions {
+  readonly target?: (typeof TARGET_NAMES)[number];
   readonly perTensor?: boolean;
   readonly observer?: ObserverName;
   readonly activationDtype?: ActivationDType;
@@ -42,20 +58,26 @@ export interface DataOptions {
   readonly channels?: 'rgb' | 'bgr' | 'gray';
 }
 
-/** What `--plan` has decided already, as commander names the words. */
-export const DECIDED_BY_PLAN: string[] = [
+/** Words about activations and their codes, as commander names them: no other mode has them. */
+export const INTEGER_WORDS: string[] = [
   'observer',
   'activationDtype',
   'weightDtype',
   'reduceRange',
   'perTensor',
-  'exclude',
   'static',
   'dynamic',
 ];
 
+/** What `--plan` has decided already. */
+export const DECIDED_BY_PLAN: string[] = [...INTEGER_WORDS, 'exclude', 'target'];
+
 export function addConfigurationOptions(command: Command): void {
   const options = [
+    new Option(
+      '--target <name>',
+      'where the result is to run: decides what nothing else does (default: onnxruntime-cpu)',
+    ).choices(TARGET_NAMES),
     new Option('--per-tensor', 'one scale for each weight instead of one for each channel'),
     new Option('--observer <name>', 'how ranges are chosen from the data').choices(OBSERVER_NAMES),
     new Option(

@@ -6,6 +6,7 @@ import {
   addConfigurationOptions,
   addDataOptions,
   DECIDED_BY_PLAN,
+  INTEGER_WORDS,
   type ConfigurationOptions,
   type DataOptions,
 } from './options.ts';
@@ -65,7 +66,7 @@ function addWeightsOptions(command: Command): void {
         'weights alone, in blocks of 2, 4 or 8 bits; needs no data, made for transformers and WebGPU',
       )
         .choices(['2', '4', '8'])
-        .conflicts([...DECIDED_BY_PLAN.filter((word) => word !== 'exclude'), 'plan']),
+        .conflicts([...INTEGER_WORDS, 'plan']),
     )
     .addOption(
       new Option('--block-size <count>', 'with --weights: weights that share a scale (default: 32)').choices([
@@ -87,7 +88,7 @@ function addWeightsOptions(command: Command): void {
       new Option(
         '--float16',
         'compute in float16; with --weights: all but those. Data (--calibrate) shows what float16 cannot hold',
-      ).conflicts([...DECIDED_BY_PLAN.filter((word) => word !== 'exclude'), 'plan']),
+      ).conflicts([...INTEGER_WORDS, 'plan']),
     );
 }
 
