@@ -22,8 +22,10 @@ const REQUIRED = [
   'dist/onnx.js',
   'dist/onnx.d.ts',
   'dist/cli/main.js',
+  'schema/quant.schema.json',
 ];
-const ALLOWED = /^(LICENSE|README\.md|CHANGELOG\.md|package\.json|dist\/[\w/.-]+\.(js|d\.ts))$/;
+const ALLOWED =
+  /^(LICENSE|README\.md|CHANGELOG\.md|package\.json|schema\/quant\.schema\.json|dist\/[\w/.-]+\.(js|d\.ts))$/;
 const FORBIDDEN = /\.test\.|fixture|\/test\//;
 
 const CONSUMER_MAIN = `

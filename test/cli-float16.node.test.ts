@@ -60,6 +60,17 @@ describe('zeropoint quantize --float16', () => {
   });
 
   it.each([
+    [['--bfloat16'], 'model.bf16.onnx'],
+    [['--weights', '8', '--bfloat16'], 'model.q8bf16.onnx'],
+  ])('%j: writes %s, and says why it was not checked', async (words, file) => {
+    const cwd = prepared();
+    const { code, stdout, stderr } = await zeropoint(['quantize', 'model.onnx', ...words], { cwd });
+    expect(code, stderr).toBe(0);
+    expect(stdout).toMatch(/^not checked: onnxruntime computes nothing in bfloat16 on a CPU$/m);
+    expect(await constantTypes(join(cwd, file))).toContain('bfloat16');
+  });
+
+  it.each([
     [1, []],
     [100, ['Mul']],
   ])('with data up to %d, nodes left in float32: %j', async (largest, left) => {

@@ -3,8 +3,8 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { readModel } from 'zeropoint/onnx';
-import { noise, saveNpz } from './support/cli-models.ts';
+import { buildModel, readModel } from 'zeropoint/onnx';
+import { noise, saveModel, saveNpz } from './support/cli-models.ts';
 import { listing, temporaryFolder, useCli } from './support/cli.ts';
 
 const zeropoint = useCli();
@@ -62,6 +62,45 @@ describe('zeropoint quantize --weights', () => {
       expect(calibration?.[0].source).toBe(name === 'gptq' ? 'data.npz' : undefined);
     },
   );
+  it('--accuracy-level reaches the nodes, and --embeddings none leaves tables in float', async () => {
+    const cwd = temporaryFolder();
+    const model = buildModel((b) => {
+      const rows = b.op(
+        'Gather',
+        [b.constant('table', noise([8, 32])), b.input('x', 'int64', ['N'])],
+        {},
+        't',
+      );
+      b.output(b.op('MatMul', [rows, b.constant('w', noise([32, 32], 2))]), 'y', 'float32', ['N', 32]);
+    });
+    await saveModel(cwd, model);
+    const words = ['quantize', 'model.onnx', '--weights', '4', '--json', '--force'];
+    const plain = JSON.parse((await zeropoint(words, { cwd })).stdout);
+    expect(plain.report.quantized).toHaveLength(2);
+    const { stdout } = await zeropoint([...words, '--accuracy-level', '1', '--embeddings', 'none'], { cwd });
+    expect(JSON.parse(stdout).report.skipped).toMatchObject([{ opType: 'Gather' }]);
+    const nodes = [...(await readModel(join(cwd, 'model.q4.onnx'))).graph.nodes];
+    expect(nodes.find(({ opType }) => opType === 'MatMulNBits')?.int('accuracy_level', 0)).toBe(1);
+  });
+
+  it('--names onnxruntime, --external-data with a size: names and files as they say', async () => {
+    const cwd = prepared();
+    const words = ['quantize', 'model.onnx', '--dynamic', '--names', 'onnxruntime', '--external-data', '4KB'];
+    const { code, stderr } = await zeropoint(words, { cwd });
+    expect(code, stderr).toBe(0);
+    expect(listing(cwd)).toEqual([
+      'model.int8.onnx',
+      'model.int8.onnx_data',
+      'model.int8.onnx_data_1',
+      'model.onnx',
+    ]);
+    expect(
+      [...(await readModel(join(cwd, 'model.int8.onnx'))).graph.initializers].map(({ name }) => name),
+    ).toContain('0.weight_quantized');
+    const whole = ['quantize', 'model.int8.onnx', '--float16', '--no-external-data', '-o', 'one.onnx'];
+    expect((await zeropoint(whole, { cwd })).code).toBe(0);
+    expect(listing(cwd).filter((name) => name.startsWith('one'))).toEqual(['one.onnx']);
+  });
 
   it('--dry-run says the size and writes nothing; --exclude leaves a node in float', async () => {
     const cwd = prepared();
@@ -84,6 +123,8 @@ describe('zeropoint quantize --weights', () => {
       /expected calibration data \(--calibrate\) for --algorithm gptq, got none[^]*or --algorithm mse/,
     ],
     [['--weights', '4', '--algorithm', 'awq'], /Allowed choices are rtn, mse, hqq, gptq/],
+    [['--accuracy-level', '1'], /expected --weights beside --accuracy-level, got none/],
+    [['--weights', '4', '--embeddings', '2'], /Allowed choices are 4, 8, none/],
     [['--weights', '3'], /Allowed choices are 2, 4, 8/],
     [['--weights', '4', '--block-size', '33'], /Allowed choices are 16, 32, 64, 128, 256/],
     [['--weights', '4', '--observer', 'mse'], /cannot be used with/],

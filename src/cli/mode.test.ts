@@ -13,13 +13,29 @@ const model: Model = buildModel((b) => {
 const decide = (words: ModeWords): ReturnType<typeof decideMode> => decideMode(model, 'm.onnx', words);
 
 it.each([
-  [{ dynamic: true }, 'dynamic', 'as --dynamic says'],
-  [{ float16: true }, 'float16', 'as --float16 says'],
-  [{ weights: 4 }, 'weight-only', 'as --weights says'],
-  [{ weights: 4, float16: true }, 'weight-only', 'as --weights says, the rest in float16'],
-  [{ static: true, calibrate: 'data.npz' }, 'static', 'as --static says'],
-])('%j: %s, %s', (words, mode, reason) => {
-  expect(decide(words)).toEqual({ mode, reason });
+  [{ dynamic: true }, 'dynamic', 'as --dynamic says', undefined],
+  [{ float16: true }, 'float16', 'as --float16 says', 'float16'],
+  [{ bfloat16: true }, 'float16', 'as --bfloat16 says', 'bfloat16'],
+  [{ weights: 4 }, 'weight-only', 'as --weights says', undefined],
+  [{ weights: 4, float16: true }, 'weight-only', 'as --weights says, the rest in float16', 'float16'],
+  [{ static: true, calibrate: 'data.npz' }, 'static', 'as --static says', undefined],
+  [{ config: 'q.json', settings: { mode: 'dynamic' } }, 'dynamic', 'as q.json says', undefined],
+  [{ config: 'q.json', settings: { weights: {} } }, 'weight-only', 'as q.json says', undefined],
+  [
+    { config: 'q.json', settings: { weights: {}, float16: { dtype: 'bfloat16' } } },
+    'weight-only',
+    'as q.json says, the rest in bfloat16',
+    'bfloat16',
+  ],
+  [
+    { config: 'q.json', settings: { weights: {}, float16: true }, dynamic: true },
+    'dynamic',
+    'as --dynamic says',
+    undefined,
+  ],
+] satisfies [ModeWords, string, string, string | undefined][])('%j: %s, %s', (words, mode, reason, half) => {
+  const { warning: _, ...decision } = decide(words);
+  expect(decision).toEqual({ mode, reason, ...(half && { half }) });
 });
 
 it('else what the library chooses for data and target', () => {
@@ -34,7 +50,7 @@ it('else what the library chooses for data and target', () => {
 it.each([
   [{ dynamic: true, target: 'webgpu' }, /no integer products/],
   [{ weights: 4, target: 'web-wasm' }, /no kernel for blocks/],
-])('%j is done, with a warning', (words, warning) => {
+] satisfies [ModeWords, RegExp][])('%j is done, with a warning', (words, warning) => {
   expect(decide(words).warning).toMatch(warning);
 });
 

@@ -64,7 +64,7 @@ export function installElsewhere(cli: Cli): {
   const modules = join(ROOT, 'node_modules');
   cpSync(cli.folder(), join(place, 'dist/cli'), { recursive: true });
   cpSync(join(ROOT, 'package.json'), join(place, 'package.json'));
-  for (const name of ['commander', 'fflate']) {
+  for (const name of ['commander', 'fflate', 'valibot']) {
     cpSync(join(modules, name), join(place, 'node_modules', name), { recursive: true });
   }
   return {
@@ -80,7 +80,7 @@ async function bundle(outdir: string): Promise<void> {
   await build({
     entryPoints: [join(ROOT, 'src/cli/main.ts')],
     alias: { zeropoint: join(ROOT, 'src/index.ts'), 'zeropoint/onnx': join(ROOT, 'src/onnx.ts') },
-    external: ['commander', 'fflate', 'onnxruntime-node', 'onnxruntime-web'],
+    external: ['commander', 'fflate', 'valibot', 'onnxruntime-node', 'onnxruntime-web'],
     outdir,
     bundle: true,
     splitting: true,

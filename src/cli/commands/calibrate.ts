@@ -12,6 +12,7 @@ import {
   type Plan,
   type ReadyModel,
 } from 'zeropoint/onnx';
+import { withConfig } from '../config/with-config.ts';
 import { Interrupted, UsageError } from '../errors.ts';
 import { checkFree, checkOutput, defaultOutput, totalSize } from '../files.ts';
 import { runVerb, type Context, type Outcome } from '../frame.ts';
@@ -47,8 +48,9 @@ interface CalibrateResult {
   readonly seconds: number;
 }
 
-export async function calibrateModel(input: string, options: CalibrateOptions): Promise<void> {
-  await runVerb(options, async (context) => {
+export async function calibrateModel(input: string, words: CalibrateOptions): Promise<void> {
+  await runVerb(words, async (context) => {
+    const options = await withConfig(words);
     const job = await openJob(input, options);
     return options.dryRun ? dryRun(job) : run(job, context);
   });
@@ -61,6 +63,12 @@ async function openJob(input: string, options: CalibrateOptions): Promise<Calibr
       `Run: zeropoint calibrate ${input} --calibrate data.npz`,
     );
   }
+  const { mode = 'static' } = options.settings ?? {};
+  if (mode !== 'static') {
+    throw new UsageError(
+      `${options.config}: mode: expected 'static', which calibration is for, got '${mode}'`,
+    );
+  }
   const output = options.output ?? defaultOutput(input, 'plan.json');
   if (!options.dryRun) await checkPlaces(output, options);
   const original = await readModel(input);
@@ -68,18 +76,32 @@ async function openJob(input: string, options: CalibrateOptions): Promise<Calibr
   const ready = await readyStatic(original, { qconfigMapping });
   // --calibrate is there, so there is data.
   const data = (await openData(ready.model, options)) as CalibrationData;
-  const { observer = 'minmax', activationDtype = 'uint8', weightDtype = 'int8' } = options;
-  const { reduceRange = false, perTensor = false, exclude = [], target } = options;
   const size = await totalSize(input, original);
-  const words = { observer, activationDtype, weightDtype, reduceRange, perTensor, exclude };
   const origin: PlanOrigin = {
     model: await identifyModel(original, { name: basename(input), size }),
-    configuration: { ...words, ...(target && { target }) },
+    configuration: configurationOf(options),
     equalize: true,
     data: [dataPart(data, options)],
     plan: ready.plan,
   };
   return { input, output, options, ready, data, origin };
+}
+
+/** What ranges depend on besides model and data. */
+function configurationOf({ settings, target, ...words }: CalibrateOptions): Record<string, unknown> {
+  const { observer = 'minmax', activationDtype = 'uint8', weightDtype = 'int8' } = words;
+  const { reduceRange = false, perTensor = false, exclude = [] } = words;
+  const { global, opTypes, namePatterns, nodes } = settings ?? {};
+  return {
+    observer,
+    activationDtype,
+    weightDtype,
+    reduceRange,
+    perTensor,
+    exclude,
+    ...(target && { target }),
+    ...(settings && { levels: { global, opTypes, namePatterns, nodes } }),
+  };
 }
 
 /** What an earlier call kept is neither overwritten nor forgotten unless somebody says so. */

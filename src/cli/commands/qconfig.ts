@@ -1,92 +1,108 @@
-/** From the words of `zeropoint quantize` to a QConfigMapping. */
-import {
-  EntropyObserver,
-  getDefaultQConfig,
-  HistogramObserver,
-  MinMaxObserver,
-  MovingAverageMinMaxObserver,
-  MSEObserver,
-  PercentileObserver,
-  type QConfigMapping,
-} from 'zeropoint';
-import { findTarget, staticQConfigMapping, type ActivationDType, type Model } from 'zeropoint/onnx';
+/** From words and a configuration file to a QConfigMapping: the file's levels over its global one over the target's. */
+import { getDefaultQConfig, QConfig, QConfigMapping } from 'zeropoint';
+import { findTarget, type Model } from 'zeropoint/onnx';
+import { checkNodeName, checkOpType, matchingNames, patternSource } from '../config/node-names.ts';
+import { activationFactory, checkExtras, weightFactory } from '../config/observers.ts';
+import type { ActivationConfig, Level, WeightConfig } from '../config/schema.ts';
 import { UsageError } from '../errors.ts';
-import type { ConfigurationOptions, ObserverName } from '../verbs/options.ts';
+import type { ConfigurationOptions } from '../verbs/options.ts';
 
-/** As observers name them. */
-const DTYPES = {
-  uint8: 'quint8',
-  int8: 'qint8',
-  uint16: 'uint16',
-  int16: 'int16',
-} as const satisfies Record<ActivationDType, string>;
-
-interface ActivationArgs {
-  readonly dtype: (typeof DTYPES)[ActivationDType];
-  readonly rule: 'onnx';
+/** Settings of a level with all that it takes over. */
+interface Settings {
+  readonly activation: ActivationConfig;
+  readonly weight: WeightConfig;
 }
 
-const OBSERVERS = {
-  minmax: (args: ActivationArgs) => MinMaxObserver.withArgs(args),
-  'moving-average': (args: ActivationArgs) => MovingAverageMinMaxObserver.withArgs(args),
-  histogram: (args: ActivationArgs) => HistogramObserver.withArgs(args),
-  percentile: (args: ActivationArgs) => PercentileObserver.withArgs(args),
-  entropy: (args: ActivationArgs) => EntropyObserver.withArgs(args),
-  mse: (args: ActivationArgs) => MSEObserver.withArgs(args),
-} as const satisfies Record<ObserverName, unknown>;
-
-/** What a target computes fast with. WebGPU computes with no codes at all: the CPU that nodes go back to says. */
-function targetCodes(name: string = ''): {
-  readonly activation: 'quint8' | 'qint8';
-  readonly reduceRange: boolean;
-} {
-  const { activation, weight } = getDefaultQConfig(findTarget(name) ?? 'onnxruntime-cpu');
-  return {
-    activation: activation().dtype === 'qint8' ? 'qint8' : 'quint8',
-    reduceRange: weight.toJSON().args.reduceRange === true,
-  };
-}
-
-/** @throws UsageError if a pattern of `--exclude` matches no node, or `--reduce-range` meets 4-bit weights */
+/** @throws UsageError if a name, a pattern or an operator matches nothing, or settings contradict each other */
 export function qconfigMappingOf(model: Model, options: ConfigurationOptions): QConfigMapping {
-  const { observer = 'minmax', activationDtype, perTensor = false } = options;
-  const { weightDtype: weightDType = 'int8' } = options;
-  const isNarrow = weightDType.endsWith('4');
-  if (options.reduceRange && isNarrow)
-    throw new UsageError(
-      '--reduce-range: expected 8-bit weights',
-      `${weightDType} cannot saturate: leave it out.`,
-    );
-  const target = targetCodes(options.target);
-  const dtype = activationDtype === undefined ? target.activation : DTYPES[activationDtype];
-  const activation = OBSERVERS[observer]({ dtype, rule: 'onnx' });
-  const reduceRange = options.reduceRange ?? (target.reduceRange && !isNarrow);
-  const mapping = staticQConfigMapping({ perChannel: !perTensor, activation, weightDType, reduceRange });
+  const { settings = {}, config = '' } = options;
+  const { global, opTypes = {}, namePatterns = {}, nodes = {} } = settings;
+  const wide = withWords(over(targetSettings(options.target), global ?? {}), options);
+  if (options.reduceRange) checkReducible(wide.weight, '--reduce-range');
+  const made = (level: Level, where: string): QConfig | null =>
+    qconfigOf(over(wide, level), level, `${config}: ${where}`);
+
+  const ownGlobal = global === undefined ? {} : global;
+  const mapping = new QConfigMapping().setGlobal(qconfigOf(wide, ownGlobal, `${config}: global`));
+  for (const [opType, level] of Object.entries(opTypes)) {
+    checkOpType(model, opType, `${config}: opTypes`);
+    mapping.setObjectType(opType, made(level, `opTypes.${opType}`));
+  }
+  for (const [pattern, level] of Object.entries(namePatterns)) {
+    matchingNames(model, pattern, `${config}: namePatterns`);
+    mapping.setModuleNameRegex(`${patternSource(pattern)}$`, made(level, `namePatterns.${pattern}`));
+  }
+  for (const [name, level] of Object.entries(nodes)) {
+    checkNodeName(model, name, `${config}: nodes`);
+    mapping.setModuleName(name, made(level, `nodes.${name}`));
+  }
   for (const name of excludedNames(model, options)) mapping.setModuleName(name, null);
   return mapping;
 }
 
-/** @throws UsageError if a pattern of `--exclude` matches no node */
-export function excludedNames(model: Model, { exclude = [] }: ConfigurationOptions): readonly string[] {
-  return exclude.flatMap((pattern) => matchingNames(model, pattern));
+/** Nodes that stay in float because somebody said so, as reports call them. */
+export function floatNodes(model: Model, mapping: QConfigMapping): readonly string[] {
+  const nodes = [...model.graph.allNodes()];
+  const qconfigs = mapping.resolveAll(nodes.map(({ qualifiedOp, name }) => ({ opType: qualifiedOp, name })));
+  return nodes.filter((_node, i) => qconfigs[i] === undefined).map(({ label }) => label);
 }
 
-function matchingNames(model: Model, pattern: string): readonly string[] {
-  const literal = pattern.split('*').map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`));
-  const matcher = new RegExp(`^${literal.join('.*')}$`, 's');
-  // A node without a name cannot be meant, and '' would mean the whole model.
-  const names = [...model.graph.allNodes()].map((node) => node.name).filter((name) => name !== '');
-  const matches = names.filter((name) => matcher.test(name));
-  if (matches.length > 0) return matches;
-  throw new UsageError(
-    `--exclude: expected the name of a node, got '${pattern}', which matches none`,
-    names.length === 0 ? 'The nodes of this model have no names.' : `Names look like ${examples(names)}.`,
+function excludedNames(
+  model: Model,
+  { exclude = [], settings, config }: ConfigurationOptions,
+): readonly string[] {
+  const fromFile = new Set(settings?.exclude);
+  return exclude.flatMap((pattern) =>
+    matchingNames(model, pattern, fromFile.has(pattern) ? `${config}: exclude` : '--exclude'),
   );
 }
 
-function examples(names: readonly string[]): string {
-  return names
-    .slice(0, 3)
-    .map((name) => `'${name}'`)
-    .join(', ');
+/** What a target computes fast with. WebGPU computes with no codes at all: the CPU that nodes go back to says. */
+function targetSettings(name: string = ''): Settings {
+  const { activation, weight } = getDefaultQConfig(findTarget(name) ?? 'onnxruntime-cpu');
+  return {
+    activation: { dtype: activation().dtype === 'qint8' ? 'int8' : 'uint8' },
+    weight: { reduceRange: weight.toJSON().args.reduceRange === true },
+  };
+}
+
+function over(wide: Settings, level: Level): Settings {
+  if (level === null || level === 'float') return wide;
+  return {
+    activation: { ...wide.activation, ...level.activation },
+    weight: { ...wide.weight, ...level.weight },
+  };
+}
+
+/** Words speak of every node that no narrower level speaks of. */
+function withWords(
+  { activation, weight }: Settings,
+  { observer, activationDtype, weightDtype, reduceRange, perTensor }: ConfigurationOptions,
+): Settings {
+  return {
+    activation: {
+      ...activation,
+      ...(observer && { observer }),
+      ...(activationDtype && { dtype: activationDtype }),
+    },
+    weight: {
+      ...weight,
+      ...(weightDtype && { dtype: weightDtype }),
+      ...(reduceRange && { reduceRange }),
+      ...(perTensor && { perChannel: false }),
+    },
+  };
+}
+
+function qconfigOf({ activation, weight }: Settings, own: Level, where: string): QConfig | null {
+  if (own === null || own === 'float') return null;
+  checkExtras(own.activation, activation.observer, `${where}.activation`);
+  checkExtras(own.weight, weight.observer, `${where}.weight`);
+  if (own.weight?.reduceRange) checkReducible(weight, `${where}.weight.reduceRange`);
+  return new QConfig({ activation: activationFactory(activation), weight: weightFactory(weight, where) });
+}
+
+function checkReducible({ dtype = 'int8' }: WeightConfig, where: string): void {
+  if (dtype.endsWith('8')) return;
+  throw new UsageError(`${where}: expected 8-bit weights`, `${dtype} cannot saturate: leave it out.`);
 }

@@ -6,10 +6,12 @@ import {
   type Model,
   type PlannedNode,
   type SkippedNode,
+  type WriteModelOptions,
 } from 'zeropoint/onnx';
 import { totalSize } from '../files.ts';
 import type { Outcome } from '../frame.ts';
 import { bytes, percent, table } from '../table.ts';
+import { placement } from './output-form.ts';
 import type { QuantizeJob } from './quantize.ts';
 import { halfLines, nodeLines } from './node-lines.ts';
 import { withoutData } from './without-data.ts';
@@ -38,19 +40,20 @@ type Plan = Pick<DryRun, 'expectedSize' | 'quantized' | 'skipped' | 'float16'>;
 
 /** Quick enough, but for gptq, to be done for once and thrown away: the size is exact. */
 async function exactPlan(job: QuantizeJob): Promise<Plan> {
-  const { model: written, report } = await withoutData(job);
-  const expectedSize = await writtenSize(written);
+  const { names } = job.options;
+  const { model: written, report } = await withoutData(job, { ...(names && { names }) });
+  const expectedSize = await writtenSize(written, placement(job.options));
   if (report.mode === 'float16') return { expectedSize, quantized: [], skipped: [], float16: report };
   const { quantized, skipped, float16 } = report;
   return { expectedSize, quantized, skipped, ...(float16 && { float16 }) };
 }
 
-async function writtenSize(model: Model): Promise<number> {
+async function writtenSize(model: Model, options: WriteModelOptions): Promise<number> {
   const nowhere = (): { write: () => void; sibling: () => { write: () => void } } => ({
     write: () => undefined,
     sibling: nowhere,
   });
-  const files = await writeModel(model, nowhere());
+  const files = await writeModel(model, nowhere(), options);
   return files.reduce((sum, { size }) => sum + size, 0);
 }
 

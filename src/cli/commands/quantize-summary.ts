@@ -2,6 +2,7 @@
 import type { OutputError } from 'zeropoint/onnx';
 import { bytes, counted, percent, table } from '../table.ts';
 import { halfLines, nodeLines } from './node-lines.ts';
+import { uncheckedBecause } from './output-form.ts';
 import type { QuantizeJob, QuantizeResult } from './quantize.ts';
 import type { Verification } from './verify.ts';
 import type { Report } from './without-data.ts';
@@ -49,8 +50,8 @@ function decoders({ calibration }: QuantizeResult): readonly (readonly string[])
   return [...names].map((name) => ['decoder', name]);
 }
 
-function errorTable({ options }: QuantizeJob, { verification }: QuantizeResult): string {
-  if (verification === null) return 'not checked: --no-verify\n';
+function errorTable(job: QuantizeJob, { verification }: QuantizeResult): string {
+  if (verification === null) return `not checked: ${uncheckedBecause(job.choice, job.options)}\n`;
   const { runtime, inputs, samples, outputs } = verification;
   if (inputs === 'nothing')
     return `loaded by ${runtime}; not compared, since there is no data (--calibrate)\n`;
@@ -61,7 +62,7 @@ function errorTable({ options }: QuantizeJob, { verification }: QuantizeResult):
     maxAbsError.toPrecision(3),
     agreement === undefined ? '-' : percent(agreement),
   ]);
-  const where = inputs === 'data' ? (options.calibrate ?? 'data') : inputs;
+  const where = inputs === 'data' ? (job.options.calibrate ?? 'data') : inputs;
   return [
     `error against the original, on ${counted(samples, 'sample')} of ${where}, by ${runtime}\n`,
     table(
@@ -75,12 +76,15 @@ function nextStep({ input, output, options, choice }: QuantizeJob, { verificatio
   if (verification !== null && isPoor(verification)) {
     const better =
       choice.mode === 'weight-only'
-        ? finerWeights(choice.weights === 'channels' ? 8 : options.weights, input)
+        ? finerWeights(
+            choice.weights === 'channels' ? 8 : (options.weights ?? options.settings?.weights?.bits),
+            input,
+          )
         : remedy(options.observer, options.calibrate, choice.mode, input);
     if (better !== undefined) return `the error is large; try: ${better}\n`;
   }
   // Nobody asked for float16: it stands in for integers, for which data was missing.
-  if (choice.mode === 'float16' && !options.float16) {
+  if (choice.mode === 'float16' && !options.float16 && !options.bfloat16 && !options.settings) {
     return `for int8, a quarter of the size: zeropoint quantize ${input} --calibrate data.npz\n`;
   }
   return `next: zeropoint inspect ${output}\n`;

@@ -13,6 +13,7 @@ import {
   writeModel,
   clean,
   type CalibrationData,
+  type ConvertOptions,
   type DataPart,
   type Model,
   type PlanFile,
@@ -20,14 +21,16 @@ import {
   type ReadyModel,
 } from 'zeropoint/onnx';
 import type { QConfigMapping } from 'zeropoint';
+import { withConfig } from '../config/with-config.ts';
 import { checkOutput, defaultOutput, stageOutput, totalSize } from '../files.ts';
 import { runVerb, type Context } from '../frame.ts';
-import { decideMode, type ModeDecision } from '../mode.ts';
+import { algorithmOf, checkBlockWords, decideMode, type ModeDecision } from '../mode.ts';
 import { dataPart, openData } from '../open-data.ts';
 import type { ProgressFacts } from '../progress.ts';
 import { openRunner } from '../runtime.ts';
 import { readPlan } from '../read-plan.ts';
 import type { QuantizeOptions } from '../verbs/quantize.ts';
+import { ending, placement, uncheckedBecause } from './output-form.ts';
 import { qconfigMappingOf } from './qconfig.ts';
 import { dryRun } from './quantize-dry-run.ts';
 import { summary } from './quantize-summary.ts';
@@ -74,8 +77,9 @@ interface FileFacts {
 /** Samples of the data that the result is compared on. */
 const VERIFY_SAMPLES = 128;
 
-export async function quantize(input: string, options: QuantizeOptions): Promise<void> {
-  await runVerb(options, async (context) => {
+export async function quantize(input: string, words: QuantizeOptions): Promise<void> {
+  await runVerb(words, async (context) => {
+    const options = await withConfig(words);
     const job = await openJob(input, options);
     const { mode, reason, warning } = job.choice;
     context.progress.note(`mode: ${mode}, ${reason}`);
@@ -90,6 +94,7 @@ async function openJob(input: string, options: QuantizeOptions): Promise<Quantiz
   const original = await readModel(input);
   const plan = options.plan === undefined ? undefined : await openPlan(original, input, options.plan);
   const choice = plan === undefined ? decideMode(original, input, options) : choiceOf(plan.file);
+  checkBlockWords(choice, options);
   const output = options.output ?? defaultOutput(input, ending(choice, options));
   if (!options.dryRun) await checkOutput(output, options.force ?? false);
   const { model, mapping } =
@@ -97,20 +102,10 @@ async function openJob(input: string, options: QuantizeOptions): Promise<Quantiz
       ? await prepared(original, choice, options)
       : { model: plan.ready.model, mapping: undefined };
   const data = await openData(model, options);
-  const isMeasured = choice.mode === 'static' || options.algorithm === 'gptq';
+  const isMeasured = choice.mode === 'static' || algorithmOf(choice, options) === 'gptq';
   const measured = isMeasured && data !== undefined ? [dataPart(data, options)] : null;
   const calibration = plan === undefined ? measured : plan.file.data;
   return { input, output, options, choice, original, model, mapping, data, calibration, plan: plan?.ready };
-}
-
-/** `q4.onnx`, `fp16.onnx`, `q4f16.onnx`; undefined for int8. */
-function ending(
-  { mode, weights }: ModeDecision,
-  { weights: bits = 4, float16 }: QuantizeOptions,
-): string | undefined {
-  if (mode === 'float16') return 'fp16.onnx';
-  if (mode !== 'weight-only' || weights === 'channels') return undefined;
-  return `q${bits}${float16 ? 'f16' : ''}.onnx`;
 }
 
 /** A kept plan, and the model that it speaks of. @throws GraphError if it is for another model */
@@ -155,8 +150,11 @@ async function run(job: QuantizeJob, context: Context): Promise<QuantizeResult> 
   const staged = await stageOutput(job.output, { force: job.options.force ?? false });
   try {
     const { signal } = context;
-    const files = await writeModel(model, staged.path, { signal });
-    const verification = job.options.verify ? await verified(job, staged.path, context) : null;
+    const files = await writeModel(model, staged.path, { signal, ...placement(job.options) });
+    const verification =
+      uncheckedBecause(job.choice, job.options) === undefined
+        ? await verified(job, staged.path, context)
+        : null;
     signal.throwIfAborted();
     await staged.commit();
     return {
@@ -177,19 +175,21 @@ async function run(job: QuantizeJob, context: Context): Promise<QuantizeResult> 
 
 async function converted(job: QuantizeJob, { signal, progress }: Context): Promise<Written> {
   const { choice, model, mapping, data, plan } = job;
+  const { names } = job.options;
   const onProgress = (facts: Progress): void => progress.update(shown(facts, data));
+  const converting: ConvertOptions = { ...(names && { names }), signal, onProgress };
   if (plan !== undefined) {
-    const { model: result, report } = await convert(model, plan.plan, { signal, onProgress });
+    const { model: result, report } = await convert(model, plan.plan, converting);
     const { equalized, raisedOpset } = plan;
     return {
       model: result,
       report: { ...report, ...(equalized && { equalized }), ...(raisedOpset && { raisedOpset }) },
     };
   }
-  if (choice.mode !== 'static') return withoutData(job, { signal, onProgress });
+  if (choice.mode !== 'static') return withoutData(job, converting);
   if (data === undefined) throw new TypeError('quantize: expected data for static mode, got none');
   const options = { qconfigMapping: mapping, batches: data.batches(), runner: openRunner };
-  const { model: result, report } = await quantizeStatic(model, options, { signal, onProgress });
+  const { model: result, report } = await quantizeStatic(model, options, converting);
   // It was given the raised model, so it does not know.
   const raisedOpset = { from: job.original.opset, to: model.opset };
   return {

@@ -6,14 +6,17 @@ import {
   quantizeWeights,
   storeWeights,
   type Float16Report,
-  type JobOptions,
+  type ConvertOptions,
   type Model,
   type Overflow,
   type QuantizationReport,
   type QuantizeWeightsOptions,
 } from 'zeropoint/onnx';
+import { algorithmOf } from '../mode.ts';
 import { openRunner } from '../runtime.ts';
-import { excludedNames } from './qconfig.ts';
+import { matchingNames, patternSource } from '../config/node-names.ts';
+import { UsageError } from '../errors.ts';
+import { floatNodes } from './qconfig.ts';
 import type { QuantizeJob } from './quantize.ts';
 
 /** What was done; where weights became integers and the rest float16, `float16` says the second. */
@@ -24,8 +27,22 @@ export interface Written {
   readonly report: Report;
 }
 
-/** Quantizes as the job's mode says, which is not static. */
-export async function withoutData(job: QuantizeJob, options: JobOptions = {}): Promise<Written> {
+/**
+ * Quantizes as the job's mode says, which is not static.
+ * @throws UsageError for settings that the mode or the model does not have
+ */
+export async function withoutData(job: QuantizeJob, options: ConvertOptions = {}): Promise<Written> {
+  try {
+    return await narrowed(job, options);
+  } catch (error) {
+    // That is what the library has for options that contradict each other or name nothing.
+    if (error instanceof RangeError && error.message.includes(': expected '))
+      throw new UsageError(error.message);
+    throw error;
+  }
+}
+
+async function narrowed(job: QuantizeJob, options: ConvertOptions): Promise<Written> {
   const { choice, model, mapping: qconfigMapping } = job;
   if (choice.mode === 'float16') return toFloat16(job, model, options);
   if (choice.mode === 'dynamic') return quantizeDynamic(model, { qconfigMapping }, options);
@@ -33,38 +50,47 @@ export async function withoutData(job: QuantizeJob, options: JobOptions = {}): P
     choice.weights === 'channels'
       ? await storeWeights(model, { qconfigMapping }, options)
       : await quantizeWeights(model, { ...weightSettings(job), qconfigMapping }, options);
-  if (job.options.float16 !== true) return quantized;
+  if (choice.half === undefined) return quantized;
   const half = await toFloat16(job, quantized.model, options);
   return { model: half.model, report: { ...quantized.report, float16: half.report } };
 }
 
-function weightSettings({
-  data,
-  options: { weights: bits, blockSize, symmetric, algorithm },
-}: QuantizeJob): QuantizeWeightsOptions {
+/** Words about blocks over what the file says. */
+function weightSettings({ options, model, data, choice }: QuantizeJob): QuantizeWeightsOptions {
+  const algorithm = algorithmOf(choice, options);
+  const { weights: bits, blockSize, symmetric, accuracyLevel, embeddings, settings, config } = options;
+  const { overrides = [], format, ...fromFile } = settings?.weights ?? {};
+  const words = Object.entries({ bits, blockSize, symmetric, accuracyLevel, embeddings, algorithm });
   return {
-    ...(algorithm !== undefined && { algorithm }),
+    ...fromFile,
+    ...Object.fromEntries(words.filter(([, value]) => value !== undefined)),
     ...(algorithm === 'gptq' && data !== undefined && { batches: () => data.batches(), runner: openRunner }),
-    ...(bits !== undefined && { bits }),
-    ...(blockSize !== undefined && { blockSize }),
-    ...(symmetric !== undefined && { symmetric }),
+    ...(format !== undefined && format !== 'by-channel' && { format }),
+    overrides: overrides.map(({ nodes, ...others }, i) => {
+      matchingNames(model, nodes, `${config}: weights.overrides.${i}.nodes`);
+      return { ...others, nodes: new RegExp(`^${patternSource(nodes)}$`) };
+    }),
   };
 }
 
 async function toFloat16(
   job: QuantizeJob,
   model: Model,
-  options: JobOptions,
+  options: ConvertOptions,
 ): Promise<{ readonly model: Model; readonly report: Float16Report }> {
-  const names = excludedNames(job.model, job.options);
+  const { choice, mapping } = job;
+  const section = job.options.settings?.float16;
+  const { keepIO, keepOpTypes: opTypes, clampRule } = typeof section === 'object' ? section : {};
+  const names = mapping === undefined ? [] : floatNodes(job.model, mapping);
   const overflows = await overflowsOf(job, options);
-  return convertToFloat16(model, { keep: { names }, ...(overflows && { overflows }) }, options);
+  const keep = { names, ...(opTypes && { opTypes }) };
+  return convertToFloat16(model, { dtype: choice.half, keep, keepIO, clampRule, overflows }, options);
 }
 
 /** Data is not needed, but shows which activations float16 cannot hold. Names are those of the model before. */
 async function overflowsOf(
   { model, data, options: { dryRun } }: QuantizeJob,
-  options: JobOptions,
+  options: ConvertOptions,
 ): Promise<readonly Overflow[] | undefined> {
   if (data === undefined || dryRun) return undefined;
   const runner = await openRunner(model);

@@ -1,5 +1,5 @@
 /** Options that every verb has, and the frame that every verb runs in. */
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 
 export interface CommonOptions {
   readonly json?: boolean;
@@ -30,4 +30,25 @@ export function parseSeed(text: string): number {
 /** For `.option` that may be given several times. */
 export function collect(text: string, previous: readonly string[] = []): readonly string[] {
   return [...previous, text];
+}
+
+/** An option whose value is one of some numbers. */
+export function numberOption(flags: string, description: string, numbers: readonly number[]): Option {
+  const option = new Option(flags, description).argParser((text) => {
+    const number = Number(text);
+    if (text !== '' && numbers.includes(number)) return number;
+    throw new InvalidArgumentError(`Allowed choices are ${numbers.join(', ')}.`);
+  });
+  option.argChoices = numbers.map(String);
+  return option;
+}
+
+const UNITS = { '': 1, KB: 1e3, MB: 1e6, GB: 1e9, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 } as const;
+
+/** For `.option`: bytes, such as `500000`, `500MB` or `1GiB`. */
+export function parseSize(text: string): number {
+  const [, count, unit] = /^([0-9]+)(|[KMG]i?B)$/.exec(text) ?? [];
+  const size = Number(count) * UNITS[unit as keyof typeof UNITS];
+  if (size >= 1 && Number.isSafeInteger(size)) return size;
+  throw new InvalidArgumentError('Expected a size, such as 500MB or 1GiB.');
 }

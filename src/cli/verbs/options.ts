@@ -1,6 +1,7 @@
 /** Options that `quantize` and `calibrate` share: which data, and how ranges are chosen from it. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { ActivationDType, WeightDType } from 'zeropoint/onnx';
+import type { Config } from '../config/schema.ts';
 import { collect, parseCount, parseSeed } from './common.ts';
 
 /** Names of `--observer`; commands/qconfig.ts has an observer for each. */
@@ -16,7 +17,6 @@ export type ObserverName = (typeof OBSERVER_NAMES)[number];
 
 const ACTIVATION_DTYPES: readonly ActivationDType[] = ['uint8', 'int8', 'uint16', 'int16'];
 const WEIGHT_DTYPES: readonly WeightDType[] = ['int8', 'uint8', 'int4', 'uint4'];
-
 /** Names and aliases of the library's TARGETS, which is not loaded for `--help`. */
 export const TARGET_NAMES = [
   'onnxruntime-cpu',
@@ -34,6 +34,10 @@ export const TARGET_NAMES = [
 
 /** How nodes are to be quantized. */
 export interface ConfigurationOptions {
+  /** Path of a configuration. */
+  readonly config?: string;
+  /** What the file says that no word can say; src/cli/config/with-config.ts puts it here. */
+  readonly settings?: Config;
   readonly target?: (typeof TARGET_NAMES)[number];
   readonly perTensor?: boolean;
   readonly observer?: ObserverName;
@@ -70,10 +74,14 @@ export const INTEGER_WORDS: string[] = [
 ];
 
 /** What `--plan` has decided already. */
-export const DECIDED_BY_PLAN: string[] = [...INTEGER_WORDS, 'exclude', 'target'];
+export const DECIDED_BY_PLAN: string[] = [...INTEGER_WORDS, 'exclude', 'target', 'config'];
 
 export function addConfigurationOptions(command: Command): void {
   const options = [
+    new Option(
+      '--config <file>',
+      'a .json, .mjs, .js or .ts file that says all this and more; words override it',
+    ),
     new Option(
       '--target <name>',
       'where the result is to run: decides what nothing else does (default: onnxruntime-cpu)',
@@ -106,11 +114,11 @@ export function addDataOptions(command: Command): void {
     .option('--samples <count>', 'samples to calibrate with (default: all)', parseCount)
     .option('--batch-size <count>', 'samples in one run (default: 32, or what the model fixes)', parseCount)
     .option('--shuffle [seed]', 'with --samples: draw them at random instead of taking the first', parseSeed)
-    .option('--size <n|HxW>', 'images: length of the shorter side, or both sides', parseSize)
+    .option('--size <n|HxW>', 'images: length of the shorter side, or both sides', parsePixels)
     .option(
       '--crop <n|HxW>',
       'images: what is cut out of the middle then (default: what the model takes)',
-      parseSize,
+      parsePixels,
     )
     .option('--mean <numbers>', 'images: subtracted from each channel: 0.485,0.456,0.406', parseNumbers)
     .option('--std <numbers>', 'images: each channel is divided by it then: 0.229,0.224,0.225', parseNumbers)
@@ -130,7 +138,7 @@ export function addDataOptions(command: Command): void {
 }
 
 /** `224` or `224x320`: height, then width. */
-function parseSize(text: string): readonly number[] {
+function parsePixels(text: string): readonly number[] {
   const sizes = text.split('x').map(Number);
   const isSize = /^[0-9]+(x[0-9]+)?$/.test(text) && sizes.every((size) => size >= 1 && size <= 65_535);
   if (isSize) return sizes;

@@ -1,7 +1,7 @@
 /** `zeropoint quantize`: its words. */
-import { Option, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { WeightAlgorithm } from 'zeropoint/onnx';
-import { addCommonOptions, type CommonOptions } from './common.ts';
+import { addCommonOptions, numberOption, parseSize, type CommonOptions } from './common.ts';
 import {
   addConfigurationOptions,
   addDataOptions,
@@ -11,7 +11,14 @@ import {
   type DataOptions,
 } from './options.ts';
 
-export interface QuantizeOptions extends CommonOptions, DataOptions, ConfigurationOptions {
+/** How a model is written. */
+export interface FileOptions {
+  readonly names?: 'short' | 'onnxruntime';
+  /** Weights beside the model, in files of this many bytes; false: in the model. */
+  readonly externalData?: boolean | number | { readonly threshold?: number; readonly chunkSize?: number };
+}
+
+export interface QuantizeOptions extends CommonOptions, DataOptions, ConfigurationOptions, FileOptions {
   readonly output?: string;
   readonly plan?: string;
   readonly dynamic?: boolean;
@@ -20,7 +27,11 @@ export interface QuantizeOptions extends CommonOptions, DataOptions, Configurati
   readonly blockSize?: number;
   readonly symmetric?: boolean;
   readonly algorithm?: WeightAlgorithm;
+  readonly accuracyLevel?: 0 | 1 | 2 | 3 | 4;
+  /** Bits of tables; false: they stay in float. */
+  readonly embeddings?: false | 4 | 8;
   readonly float16?: boolean;
+  readonly bfloat16?: boolean;
   readonly force?: boolean;
   readonly dryRun?: boolean;
   readonly verify: boolean;
@@ -48,61 +59,80 @@ export function addQuantize(program: Command): void {
   );
   addDataOptions(command);
   addConfigurationOptions(command);
+  addFileOptions(command);
   command
     .option('--force', 'overwrite the output')
     .option('--dry-run', 'show what would be done, write nothing')
     .option('--no-verify', 'do not load and compare the result');
-  addCommonOptions(command).action(async (model: string, words: QuantizeWords) => {
+  addCommonOptions(command).action(async (model: string, options: QuantizeOptions) => {
     const { quantize } = await import('../commands/quantize.ts');
-    await quantize(model, numbered(words));
+    await quantize(model, options);
   });
 }
 
+const NOT_BESIDE_WEIGHTS = [...INTEGER_WORDS, 'plan'];
+
 function addWeightsOptions(command: Command): void {
-  command
-    .addOption(
-      new Option(
-        '--weights <bits>',
-        'weights alone, in blocks of 2, 4 or 8 bits; needs no data, made for transformers and WebGPU',
-      )
-        .choices(['2', '4', '8'])
-        .conflicts([...INTEGER_WORDS, 'plan']),
-    )
-    .addOption(
-      new Option('--block-size <count>', 'with --weights: weights that share a scale (default: 32)').choices([
-        '16',
-        '32',
-        '64',
-        '128',
-        '256',
-      ]),
-    )
-    .option('--symmetric', 'with --weights: no zero points')
-    .addOption(
-      new Option(
-        '--algorithm <name>',
-        'with --weights: how codes are chosen (default: rtn); gptq is the most exact, and needs --calibrate',
-      ).choices(['rtn', 'mse', 'hqq', 'gptq']),
-    )
-    .addOption(
-      new Option(
-        '--float16',
-        'compute in float16; with --weights: all but those. Data (--calibrate) shows what float16 cannot hold',
-      ).conflicts([...INTEGER_WORDS, 'plan']),
-    );
+  const options = [
+    numberOption(
+      '--weights <bits>',
+      'weights alone, in blocks of 2, 4 or 8 bits; needs no data, made for transformers and WebGPU',
+      [2, 4, 8],
+    ).conflicts(NOT_BESIDE_WEIGHTS),
+    numberOption(
+      '--block-size <count>',
+      'with --weights: weights that share a scale (default: 32)',
+      [16, 32, 64, 128, 256],
+    ),
+    new Option('--symmetric', 'with --weights: no zero points'),
+    new Option(
+      '--algorithm <name>',
+      'with --weights: how codes are chosen (default: rtn); gptq is the most exact, and needs --calibrate',
+    ).choices(['rtn', 'mse', 'hqq', 'gptq']),
+    numberOption(
+      '--accuracy-level <level>',
+      'with --weights: least precision of activations, 1 float32, 2 float16, 3 bfloat16, 4 int8 (default: 4, the fastest)',
+      [0, 1, 2, 3, 4],
+    ),
+    new Option(
+      '--embeddings <bits>',
+      'with --weights: bits of tables, 4 or 8 (default: 8), or none to leave them in float',
+    ).argParser(parseEmbeddings),
+    new Option(
+      '--float16',
+      'compute in float16; with --weights: all but those. Data (--calibrate) shows what float16 cannot hold',
+    ).conflicts([...NOT_BESIDE_WEIGHTS, 'bfloat16']),
+    new Option(
+      '--bfloat16',
+      'as --float16, in bfloat16, for GPUs; not checked, since onnxruntime has no such arithmetic on a CPU',
+    ).conflicts(NOT_BESIDE_WEIGHTS),
+  ];
+  for (const option of options) command.addOption(option);
 }
 
-/** As commander gives them: choices are text. */
-type QuantizeWords = Omit<QuantizeOptions, 'weights' | 'blockSize'> & {
-  readonly weights?: '2' | '4' | '8';
-  readonly blockSize?: string;
-};
+function addFileOptions(command: Command): void {
+  command
+    .addOption(
+      new Option('--names <style>', 'how what is added is named (default: short)').choices([
+        'short',
+        'onnxruntime',
+      ]),
+    )
+    .option(
+      '--external-data [size]',
+      'weights in files beside the model: model.onnx_data, model.onnx_data_1, ..., none larger than this (default: 1GiB)',
+      parseSize,
+    )
+    .option('--no-external-data', 'all in one file (default: as the model was, or what 2 GiB enforces)');
+}
 
-function numbered({ weights, blockSize, ...words }: QuantizeWords): QuantizeOptions {
-  return {
-    ...words,
-    // The choices are these three.
-    ...(weights !== undefined && { weights: Number(weights) as 2 | 4 | 8 }),
-    ...(blockSize !== undefined && { blockSize: Number(blockSize) }),
-  };
+function parseEmbeddings(text: string): false | 4 | 8 {
+  const known = new Map<string, false | 4 | 8>([
+    ['none', false],
+    ['4', 4],
+    ['8', 8],
+  ]);
+  const bits = known.get(text);
+  if (bits !== undefined) return bits;
+  throw new InvalidArgumentError('Allowed choices are 4, 8, none.');
 }

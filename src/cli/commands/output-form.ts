@@ -1,0 +1,30 @@
+/** What was decided about the file that `zeropoint quantize` writes: its name, where weights lie, whether it is looked at. */
+import type { WriteModelOptions } from 'zeropoint/onnx';
+import type { ModeDecision } from '../mode.ts';
+import type { FileOptions, QuantizeOptions } from '../verbs/quantize.ts';
+
+/** `q4.onnx`, `fp16.onnx`, `q4f16.onnx`; undefined for int8. */
+export function ending(
+  { mode, weights, half }: ModeDecision,
+  { weights: bits, settings }: QuantizeOptions,
+): string | undefined {
+  if (mode === 'float16') return half === 'bfloat16' ? 'bf16.onnx' : 'fp16.onnx';
+  if (mode !== 'weight-only') return undefined;
+  const suffix = half?.replace('loat', '') ?? '';
+  if (weights === 'channels') return suffix === '' ? undefined : `int8${suffix}.onnx`;
+  return `q${bits ?? settings?.weights?.bits ?? 4}${suffix}.onnx`;
+}
+
+/** Where weights go, as writeModel says it. */
+export function placement({ externalData }: FileOptions): Pick<WriteModelOptions, 'externalData'> {
+  if (externalData === undefined) return {};
+  if (externalData === false) return { externalData: 'embed' };
+  if (externalData === true) return { externalData: {} };
+  return { externalData: typeof externalData === 'number' ? { chunkSize: externalData } : externalData };
+}
+
+/** Why the result is not looked at; undefined if it is. */
+export function uncheckedBecause({ half }: ModeDecision, { verify }: QuantizeOptions): string | undefined {
+  if (!verify) return '--no-verify';
+  return half === 'bfloat16' ? 'onnxruntime computes nothing in bfloat16 on a CPU' : undefined;
+}
