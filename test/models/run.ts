@@ -2,7 +2,7 @@
  * Quantizes trained models from packages in every mode, runs the results in onnxruntime at full optimization on inputs of
  * the kind that each is for, and prints how far the answers agree with float. `npm run test:models` installs the packages
  * first; `-- --write` writes docs/models.md; `-- --only NAME` tries models whose name holds NAME. Fails where a mode
- * breaks, or answers agree less than the floor of the mode says.
+ * breaks, or answers agree less than the floor of the mode says. Without Debian's packages inputs are synthetic: it says so then.
  */
 import { writeFileSync } from 'node:fs';
 import { MemorySink, ortNode, readModel, writeModel, type Model } from 'zeropoint/onnx';
@@ -96,17 +96,18 @@ function refusal(error: unknown): string | undefined {
   return `does not apply: ${commonest.replace(/ \(\d+\)$/, '')}`;
 }
 
+/** What a mode must keep on synthetic inputs: the catalogue's expectations are of real ones. */
+const SYNTHETIC_FLOOR = 0.5;
+
 /** What is not as the catalogue says. */
-function complaint(
-  { model, mode, agreement }: Row,
-  { floor }: Mode,
-  { lossy }: CatalogueEntry,
-): string | undefined {
+function complaint({ model, mode, agreement }: Row, { floor }: Mode, original: Original): string | undefined {
   if (agreement === undefined) return undefined;
-  const isBelow = agreement.share < floor;
-  if (isBelow === Object.hasOwn(lossy, mode)) return undefined;
+  const { isReal } = original.task;
+  const least = isReal ? floor : SYNTHETIC_FLOOR;
+  const isBelow = agreement.share < least;
+  if (isBelow === (isReal && Object.hasOwn(original.entry.lossy, mode))) return undefined;
   const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-  const expected = `${isBelow ? 'at least' : 'as the catalogue says, less than'} ${percent(floor)}`;
+  const expected = `${isBelow ? 'at least' : 'as the catalogue says, less than'} ${percent(least)}`;
   return `${model}, ${mode}: expected agreement of ${expected}, got ${percent(agreement.share)}`;
 }
 
@@ -122,6 +123,7 @@ console.log(HEADER);
 for (const entry of entries) {
   const original = await openOriginal(entry);
   tasks.set(entry.name, original.task);
+  if (!original.task.isReal) console.error(`${entry.name}: ${original.task.inputs}`);
   let known: Promise<readonly Feeds[]> | undefined;
   const calibration = (): Promise<readonly Feeds[]> =>
     (known ??= withRun(original.model, original.task.calibration));
@@ -129,11 +131,15 @@ for (const entry of entries) {
     const row = await tryMode(original, mode, calibration);
     rows.push(row);
     console.log(line(row));
-    const failure = complaint(row, mode, entry);
+    const failure = complaint(row, mode, original);
     if (failure !== undefined) failures.push(failure);
   }
 }
-if (isWritten) writeFileSync(new URL('../../docs/models.md', import.meta.url), page(rows, tasks));
+if (isWritten) {
+  const isWhole = entries === CATALOGUE && [...tasks.values()].every(({ isReal }) => isReal);
+  if (isWhole) writeFileSync(new URL('../../docs/models.md', import.meta.url), page(rows, tasks));
+  else failures.push('--write: expected all models with real inputs, got some, or synthetic inputs');
+}
 for (const failure of failures) console.error(failure);
 console.log(`\n${rows.length - failures.length} passed, ${failures.length} failed`);
 process.exitCode = failures.length === 0 ? 0 : 1;

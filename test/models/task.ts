@@ -18,6 +18,8 @@ export interface Agreement {
 export interface Task {
   /** What `agreement` counts, in a sentence. */
   readonly measure: string;
+  /** False where recordings or photographs could not be fetched. */
+  readonly isReal: boolean;
   /** Where the inputs are from, in a sentence; says so if they are synthetic. */
   readonly inputs: string;
   /** Feeds to calibrate with; a model that carries state is run to get them. */

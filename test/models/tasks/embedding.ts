@@ -28,6 +28,7 @@ export async function embeddingTask({ spectrogram }: FrontEnd): Promise<Task> {
   const feeds = windows.map((clip): Feeds => ({ input_1: clip[clip.length >> 1] }));
   return {
     measure: 'clips whose nearest other clip (by cosine of the embeddings) is the same',
+    isReal: loadSounds().isReal,
     inputs: inWords(),
     calibration: () => Promise.resolve(feeds.slice(0, CALIBRATION_CLIPS)),
     answers: (run) => runEach(run, feeds.slice(CALIBRATION_CLIPS)),
@@ -51,6 +52,7 @@ export async function wakeWordTask(
   const feeds = await embeddingsOf(windows, frontEnd.embedding, names);
   return {
     measure: 'clips with the same decision (each class at 0.5) and scores that differ by 0.01 at most',
+    isReal: loadSounds().isReal,
     inputs: `${inWords()}; none says the word, so that scores are near 0 and their signal to noise says little`,
     calibration: () => Promise.resolve(feeds.slice(0, CALIBRATION_CLIPS)),
     answers: (run) => runEach(run, feeds.slice(CALIBRATION_CLIPS)),

@@ -25,6 +25,7 @@ export async function faceTask(size: number): Promise<Task> {
   const feeds = (pictures: readonly Tensor[]): Feeds[] => pictures.map((value) => ({ [INPUT]: value }));
   return {
     measure: `pictures with the same decision (face at ${THRESHOLD} or none) and, with a face, the same box (IoU of ${SAME_BOX} or more)`,
+    isReal,
     inputs: isReal
       ? 'crops of faces and of no faces (lfw_subset in python3-skimage), grey, enlarged to 1/4, 1/2 and all of the picture'
       : 'synthetic pictures without faces, since photographs could not be fetched',

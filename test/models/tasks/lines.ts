@@ -24,6 +24,7 @@ export async function lineTask(): Promise<Task> {
   const test = folder === undefined ? synthetic(101) : await photographs(folder, TEST);
   return {
     measure: `F1 of lines: score of ${THRESHOLD} or more, both ends near (squares of distances sum to 10 cells of 1/128 or less), one to one`,
+    isReal: folder !== undefined,
     inputs:
       folder === undefined
         ? 'synthetic pictures, since photographs could not be fetched'

@@ -39,6 +39,7 @@ export function speechTask(model: SpeechModel): Task {
   return {
     measure:
       'frames of 32 ms with the same decision (speech or not, at 0.5); the state is carried through each clip',
+    isReal: sounds.isReal,
     inputs: soundsInWords(sounds),
     async calibration(run) {
       const feeds: Feeds[] = [];
