@@ -17,7 +17,8 @@ import { selectNodes, type Selection } from './select.ts';
  * `clean` first, so that batch normalizations are folded and identities are gone.
  *
  * Object types of the mapping are ONNX op types, module names are node names. `null` leaves a node in float. What is left
- * in float on advice (the sum with an attention mask, the parts of a Gelu) is quantized if `setModuleName` names the node.
+ * in float on advice (the sum with an attention mask, the parts of a Gelu, what is compared) is quantized if `setModuleName`
+ * names the node.
  *
  * @throws UnsupportedError if the model's opset has no form for what the mapping asks (per-channel weights: 13; see
  *   `raiseOpset`);
