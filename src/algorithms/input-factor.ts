@@ -107,9 +107,24 @@ function invert(r: Float64Array, size: number): void {
       r[row + k] = 0;
     }
     r[row + i] = pivot;
-    for (let k = i + 1; k < size; k++) {
-      const [factor, other] = [factors[k], k * size];
-      for (let j = k; j < size; j++) r[row + j] += factor * r[other + j];
+    addRows(r, row, factors, i + 1, size);
+  }
+}
+
+/** Adds factor · row k of U to a row for all k from `first` on, four at a time: a quarter of the stores. */
+function addRows(r: Float64Array, row: number, factors: Float64Array, first: number, size: number): void {
+  for (let k = first; k < size; k += 4) {
+    const end = Math.min(k + 4, size);
+    // The corner, where some of the four rows have not begun.
+    for (let other = k; other < end; other++) {
+      for (let j = other; j < end; j++) r[row + j] += factors[other] * r[other * size + j];
+    }
+    // No column is left where fewer than four rows are.
+    const [f0, f1, f2, f3] = [factors[k], factors[k + 1], factors[k + 2], factors[k + 3]];
+    const line = k * size;
+    for (let j = end; j < size; j++) {
+      const at = line + j;
+      r[row + j] += f0 * r[at] + f1 * r[at + size] + f2 * r[at + 2 * size] + f3 * r[at + 3 * size];
     }
   }
 }
