@@ -6,8 +6,8 @@
  *   e = shrink(w - w'),   shrink(x) = sign(x)·max(0, |x| - |x|^(p-1) / β)
  *   z = mean(c - (w - e) / s),   β = κ·β
  *
- * The paper keeps z as a float. Here it is rounded, because no fast kernel takes a float one (docs/weight-only.md has the
- * times), and what that costs is won back by the same step for the scale, d = c - z:
+ * The paper keeps z as a float. Here it is rounded, because no fast kernel takes a float one, and what that costs is won
+ * back by the same step for the scale, d = c - z:
  *
  *   s = Σ (w - e)·d / Σ d²
  */
