@@ -1,6 +1,6 @@
 /**
  * What each algorithm of quantizeWeights gives: output against float, accuracy and size of trained models, then the time
- * and the peak memory for a large weight. The models are not all in this repository: pass the folder that has them.
+ * for a large weight. The models are not all in this repository: pass the folder that has them.
  * Run after a build: `npx tsx --tsconfig tsconfig.run.json bench/weights.ts FOLDER [SAMPLES]`.
  */
 import { existsSync } from 'node:fs';
