@@ -6,6 +6,7 @@ import { checkOpset } from '../graph/opset.ts';
 import type { QConfig } from '../qconfig/qconfig.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import { outputOf, present } from '../passes/access.ts';
+import { checkMapping } from './check-mapping.ts';
 import { checkNotQuantized, checkSomethingQuantized } from './check-model.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import { checkForms, neededOpset, observerSpec } from './observer-spec.ts';
@@ -22,9 +23,16 @@ import { selectNodes, type Selection } from './select.ts';
  *
  * @throws UnsupportedError if the model's opset has no form for what the mapping asks (per-channel weights: 13; see
  *   `raiseOpset`);
- *   GraphError if the model is quantized already, or has no node that can be
+ *   GraphError if the model is quantized already, or has no node that can be; RangeError if a name or pattern of the
+ *   mapping is about no node, with near names
  */
 export function prepare(model: Model, qconfigMapping: QConfigMapping = staticQConfigMapping()): Plan {
+  checkMapping(qconfigMapping, model);
+  return planOf(model, qconfigMapping);
+}
+
+/** As {@link prepare}, for a mapping that may name nodes which are gone from the model since. */
+export function planOf(model: Model, qconfigMapping: QConfigMapping): Plan {
   checkOpset(model);
   checkNotQuantized(model);
   const { nodes, selection, qconfigs } = choose(model, qconfigMapping);

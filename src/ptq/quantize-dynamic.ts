@@ -7,6 +7,7 @@ import type { Node } from '../graph/node.ts';
 import type { SkippedNode } from '../passes/pass.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import type { Converted, ConvertOptions } from './convert.ts';
+import { checkMapping } from './check-mapping.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import type { DynamicForm } from './dynamic/form.ts';
 import { formOf } from './dynamic/index.ts';
@@ -34,14 +35,15 @@ export interface QuantizeDynamicOptions {
  * Quantizes every MatMul and Gemm whose weight is a constant, and the tables of Gather. The model is not changed.
  *
  * @throws UnsupportedError below opset 11, or for weights that are not of 8 bits; GraphError if the model is quantized
- *   already, or has no node that can be
+ *   already, or has no node that can be; RangeError if a name or pattern of the mapping is about no node
  */
-export function quantizeDynamic(
+export async function quantizeDynamic(
   model: Model,
   { qconfigMapping, ...defaults }: QuantizeDynamicOptions = {},
   options: ConvertOptions = {},
 ): Promise<Converted> {
   const mapping = qconfigMapping ?? staticQConfigMapping(defaults);
+  checkMapping(mapping, model);
   const edit = (copy: Model): Promise<Work> => quantizeNodes(copy, mapping, options);
   return quantizeCopy(model, { mode: 'dynamic', raiseTo: DYNAMIC_OPSET, edit });
 }

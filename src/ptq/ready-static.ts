@@ -8,10 +8,11 @@ import { factoryFromJSON } from '../observers/index.ts';
 import { clean } from '../passes/clean.ts';
 import { raiseOpset } from '../passes/raise-opset.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
+import { checkMapping } from './check-mapping.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import { isPerChannel, neededOpset } from './observer-spec.ts';
 import type { Plan, PlannedNode } from './plan.ts';
-import { opsetToPrepare, prepare } from './prepare.ts';
+import { opsetToPrepare, planOf } from './prepare.ts';
 
 /** A model that can be calibrated and converted, and its plan. */
 export interface ReadyModel {
@@ -36,7 +37,9 @@ export async function readyStatic(model: Model, options: ReadyOptions = {}): Pro
   const { qconfigMapping = staticQConfigMapping(), equalize = true } = options;
   const cleaned = (await clean(model)).model;
   const raised = (await raiseOpset(cleaned, opsetToPrepare(cleaned, qconfigMapping))).model;
-  return balanced(model, raised, prepare(raised, qconfigMapping), equalize);
+  // Names of the file count as well as those of the model that is prepared: cleaning takes nodes out.
+  checkMapping(qconfigMapping, model, raised);
+  return balanced(model, raised, planOf(raised, qconfigMapping), equalize);
 }
 
 /** As {@link readyStatic}, with the plan that it gave: the same model again. */

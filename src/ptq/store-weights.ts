@@ -16,6 +16,7 @@ import type { SkippedNode } from '../passes/pass.ts';
 import { raiseOpset } from '../passes/raise-opset.ts';
 import { removeUnusedInPlace } from '../passes/remove-unused.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
+import { checkMapping } from './check-mapping.ts';
 import { checkNotQuantized, checkSomethingQuantized } from './check-model.ts';
 import { emptyReason, quantizeWeight } from './constants.ts';
 import type { Converted, ConvertOptions } from './convert.ts';
@@ -39,7 +40,8 @@ export interface StoreWeightsOptions {
  * bodies of If, Loop and Scan stay as they are.
  *
  * @throws GraphError if the model is quantized already, has no such weight, or one with NaN or an infinity;
- *   UnsupportedError for observers that no DequantizeLinear can stand for
+ *   UnsupportedError for observers that no DequantizeLinear can stand for; RangeError if a name or pattern of the mapping is
+ *   about no node
  * @example const { model: small } = await storeWeights(await readModel('mobilenet.onnx'));
  */
 export async function storeWeights(
@@ -47,6 +49,7 @@ export async function storeWeights(
   { qconfigMapping = staticQConfigMapping() }: StoreWeightsOptions = {},
   options: ConvertOptions = {},
 ): Promise<Converted> {
+  checkMapping(qconfigMapping, model);
   checkOpset(model);
   checkNotQuantized(model);
   const cleaned = (await clean(model)).model;

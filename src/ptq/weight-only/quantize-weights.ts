@@ -12,6 +12,7 @@
 import type { Model } from '../../graph/model.ts';
 import type { Node } from '../../graph/node.ts';
 import type { Converted, ConvertOptions } from '../convert.ts';
+import { checkMapping } from '../check-mapping.ts';
 import { quantizeCopy, type Work } from '../quantize-copy.ts';
 import {
   resolveOptions,
@@ -31,7 +32,8 @@ const INT4_IR_VERSION = 10;
 /**
  * Quantizes the weights of MatMul, Gemm, plain Einsum and FusedMatMul, and Gather. The model is not changed.
  *
- * @throws RangeError for an option that does not exist, or an override that names no node with a weight;
+ * @throws RangeError for an option that does not exist, an override that names no node with a weight, or a QConfigMapping
+ *   with a name or pattern that is about no node;
  *   UnsupportedError UNSUPPORTED_OPSET below opset 7; GraphError if the model is quantized already, has no weight that can
  *   be, or one holds NaN or an infinity (beyond 128 MiB of results writeModel throws that); TypeError for gptq without
  *   batches, CalibrationError for batches that are empty or give values that are not finite
@@ -42,6 +44,7 @@ export async function quantizeWeights(
   job: ConvertOptions = {},
 ): Promise<Converted> {
   const resolved = resolveOptions(options);
+  if (resolved.qconfigMapping !== undefined) checkMapping(resolved.qconfigMapping, model);
   const edit = (copy: Model): Promise<Work> => quantizeAll(copy, resolved, job);
   const raiseTo = resolved.format === 'dequantize-linear' ? BLOCK_OPSET : undefined;
   return quantizeCopy(model, { mode: 'weight-only', leastOpset: LEAST_OPSET, raiseTo, edit });
