@@ -105,6 +105,8 @@ export type { ObserverSpec, Plan, PlannedActivation, PlannedNode } from './ptq/p
 export { checkSameModel, mergePlanFiles, missingShards, parsePlanFile, planFile } from './ptq/plan-file.ts';
 export type { DataPart, PlanFile } from './ptq/plan-file.ts';
 export { opsetToPrepare, prepare } from './ptq/prepare.ts';
+export type { PrepareOptions } from './ptq/prepare.ts';
+export type { Coverage } from './ptq/ops/index.ts';
 export { quantizeDynamic } from './ptq/quantize-dynamic.ts';
 export type { QuantizeDynamicOptions } from './ptq/quantize-dynamic.ts';
 export { quantizeStatic } from './ptq/quantize-static.ts';

@@ -9,6 +9,8 @@ type Fields = Readonly<Record<string, unknown>>;
 export function checkPlan(json: unknown, where = 'plan'): Plan {
   const plan = record(json, where, 'the plan');
   if (plan.version !== 1) throw invalid(where, 'version', '1', plan.version);
+  if (plan.coverage !== undefined && plan.coverage !== 'all')
+    throw invalid(where, 'coverage', "'all' or nothing", plan.coverage);
   for (const [i, node] of list(plan.nodes, where, 'nodes').entries()) checkNode(node, where, `nodes[${i}]`);
   for (const [name, planned] of Object.entries(record(plan.activations, where, 'activations'))) {
     checkActivation(planned, where, `activation '${name}'`);

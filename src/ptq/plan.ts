@@ -33,6 +33,8 @@ export interface PlannedActivation {
 /** What `prepare` decided and `calibrate` saw, as plain data. */
 export interface Plan {
   readonly version: 1;
+  /** Present if more is quantized than what onnxruntime has kernels for. */
+  readonly coverage?: 'all';
   readonly nodes: readonly PlannedNode[];
   readonly activations: Readonly<Record<string, PlannedActivation>>;
   /** Values that have the grid of another one (reshapes, pooling): value → the value observed for it. */

@@ -10,8 +10,18 @@ import { checkMapping } from './check-mapping.ts';
 import { checkNotQuantized, checkSomethingQuantized } from './check-model.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import { checkForms, neededOpset, observerSpec } from './observer-spec.ts';
+import { COVERAGES, type Coverage } from './ops/index.ts';
 import type { PlannedActivation, PlannedNode, Plan } from './plan.ts';
 import { selectNodes, type Selection } from './select.ts';
+
+/** What {@link prepare} takes beside a model and a mapping. */
+export interface PrepareOptions {
+  /**
+   * 'kernels' (default): what onnxruntime computes in integers. 'all': pairs around operators that it computes in float
+   * too (normalizations, Sub, Tanh, ReduceMean, ...) and around carriers and outputs anywhere, for NPUs and other runtimes.
+   */
+  readonly coverage?: Coverage;
+}
 
 /**
  * Makes the plan of a static quantization. Nothing is inserted and the model is not changed; run the passes of
@@ -26,20 +36,25 @@ import { selectNodes, type Selection } from './select.ts';
  *   GraphError if the model is quantized already, or has no node that can be; RangeError if a name or pattern of the
  *   mapping is about no node, with near names
  */
-export function prepare(model: Model, qconfigMapping: QConfigMapping = staticQConfigMapping()): Plan {
+export function prepare(
+  model: Model,
+  qconfigMapping: QConfigMapping = staticQConfigMapping(),
+  options: PrepareOptions = {},
+): Plan {
   checkMapping(qconfigMapping, model);
-  return planOf(model, qconfigMapping);
+  return planOf(model, qconfigMapping, options);
 }
 
 /** As {@link prepare}, for a mapping that may name nodes which are gone from the model since. */
-export function planOf(model: Model, qconfigMapping: QConfigMapping): Plan {
+export function planOf(model: Model, qconfigMapping: QConfigMapping, options: PrepareOptions): Plan {
   checkOpset(model);
   checkNotQuantized(model);
-  const { nodes, selection, qconfigs } = choose(model, qconfigMapping);
+  const { nodes, selection, qconfigs } = choose(model, qconfigMapping, options);
   checkSomethingQuantized(nodes.length, selection.skipped);
   checkForms(model, nodes);
   return {
     version: 1,
+    ...(options.coverage === 'all' && { coverage: options.coverage }),
     nodes,
     activations: plannedActivations(selection, qconfigs),
     shared: sharedNames(selection),
@@ -49,10 +64,14 @@ export function planOf(model: Model, qconfigMapping: QConfigMapping): Plan {
 }
 
 /** The opset that {@link prepare} asks of this model: its own, or the oldest one that has the forms that are wanted. */
-export function opsetToPrepare(model: Model, qconfigMapping: QConfigMapping): number {
+export function opsetToPrepare(
+  model: Model,
+  qconfigMapping: QConfigMapping,
+  options: PrepareOptions = {},
+): number {
   checkOpset(model);
   checkNotQuantized(model);
-  const { nodes } = choose(model, qconfigMapping);
+  const { nodes } = choose(model, qconfigMapping, options);
   return Math.max(model.opset, neededOpset(nodes));
 }
 
@@ -62,12 +81,15 @@ interface Choice {
   readonly qconfigs: ReadonlyMap<Node, QConfig>;
 }
 
-function choose(model: Model, mapping: QConfigMapping): Choice {
+function choose(model: Model, mapping: QConfigMapping, { coverage = 'kernels' }: PrepareOptions): Choice {
+  if (!COVERAGES.includes(coverage))
+    throw new TypeError(`prepare: expected coverage ${COVERAGES.join(' or ')}, got ${String(coverage)}`);
   const qconfigs = resolveAll(model, mapping);
   const names = namedNodes(mapping);
   const selection = selectNodes(model, {
     wants: (node) => (qconfigs.has(node) ? true : 'the QConfigMapping leaves it in float'),
     insists: (node) => names.has(node.name),
+    coverage,
   });
   return { nodes: plannedNodes(selection, qconfigs, names), selection, qconfigs };
 }

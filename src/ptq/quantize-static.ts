@@ -10,10 +10,11 @@ import { convert, type Converted, type ConvertOptions } from './convert.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import { policyOf } from './ops/index.ts';
 import { isRefusal } from './ops/policy.ts';
+import type { PrepareOptions } from './prepare.ts';
 import { readyStatic } from './ready-static.ts';
 
 /** Data and configuration of {@link quantizeStatic}. */
-export interface QuantizeStaticOptions {
+export interface QuantizeStaticOptions extends PrepareOptions {
   /** Calibration data: inputs by name, some batches of it. A hundred samples that look like real use will do. */
   readonly batches: Batches;
   /** Default: `staticQConfigMapping()`: uint8 activations by min/max, int8 weights by channel. */
@@ -51,9 +52,10 @@ export async function quantizeStatic(
     qconfigMapping = staticQConfigMapping(),
     runner = createRunner,
     equalize = true,
+    coverage = 'kernels',
   } = settings;
   // A runner that is given computes the values of the model as it was: they must keep their loudness then.
-  const wanted = { qconfigMapping, equalize: equalize && typeof runner === 'function' };
+  const wanted = { qconfigMapping, coverage, equalize: equalize && typeof runner === 'function' };
   const { model: ready, plan, equalized, raisedOpset } = await readyStatic(model, wanted);
   const own = typeof runner === 'function' ? await runner(ready) : runner;
   try {

@@ -12,7 +12,7 @@ import { checkMapping } from './check-mapping.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import { isPerChannel, neededOpset } from './observer-spec.ts';
 import type { Plan, PlannedNode } from './plan.ts';
-import { opsetToPrepare, planOf } from './prepare.ts';
+import { opsetToPrepare, planOf, type PrepareOptions } from './prepare.ts';
 
 /** A model that can be calibrated and converted, and its plan. */
 export interface ReadyModel {
@@ -25,7 +25,7 @@ export interface ReadyModel {
 }
 
 /** What {@link readyStatic} is made with. */
-export interface ReadyOptions {
+export interface ReadyOptions extends PrepareOptions {
   /** Default: `staticQConfigMapping()`. */
   readonly qconfigMapping?: QConfigMapping;
   /** Default true. */
@@ -34,12 +34,12 @@ export interface ReadyOptions {
 
 /** The first part of `quantizeStatic`, for those who calibrate and convert at different times. @throws what prepare throws */
 export async function readyStatic(model: Model, options: ReadyOptions = {}): Promise<ReadyModel> {
-  const { qconfigMapping = staticQConfigMapping(), equalize = true } = options;
+  const { qconfigMapping = staticQConfigMapping(), equalize = true, coverage = 'kernels' } = options;
   const cleaned = (await clean(model)).model;
-  const raised = (await raiseOpset(cleaned, opsetToPrepare(cleaned, qconfigMapping))).model;
+  const raised = (await raiseOpset(cleaned, opsetToPrepare(cleaned, qconfigMapping, { coverage }))).model;
   // Names of the file count as well as those of the model that is prepared: cleaning takes nodes out.
   checkMapping(qconfigMapping, model, raised);
-  return balanced(model, raised, planOf(raised, qconfigMapping), equalize);
+  return balanced(model, raised, planOf(raised, qconfigMapping, { coverage }), equalize);
 }
 
 /** As {@link readyStatic}, with the plan that it gave: the same model again. */

@@ -40,6 +40,7 @@ function select(model: Model, plan: Plan, left: ReadonlyMap<string, string>): Se
       return planned.has(name) ? (left.get(name) ?? true) : 'not in the plan';
     },
     insists: () => true,
+    ...(plan.coverage && { coverage: plan.coverage }),
   });
 }
 

@@ -16,7 +16,7 @@ import { inferElementTypes, type ElementTypes } from '../passes/infer-element-ty
 import type { SkippedNode } from '../passes/pass.ts';
 import { emptyReason } from './constants.ts';
 import { comparisonAdvice } from './ops/comparison.ts';
-import { floatReason, policyOf } from './ops/index.ts';
+import { floatReason, policyOf, type Coverage } from './ops/index.ts';
 import { isRefusal, type OpPlan, type OpPolicy } from './ops/policy.ts';
 
 export interface SelectedNode {
@@ -41,6 +41,8 @@ export interface Wishes {
   readonly wants: (node: Node) => true | string;
   /** True if it names this very node, so that advice to leave it in float is not taken. */
   readonly insists: (node: Node) => boolean;
+  /** Default 'kernels'. With 'all' carriers are quantized wherever they stand, and outputs keep no float form. */
+  readonly coverage?: Coverage;
 }
 
 /** Ops that hold or describe data and are never worth a line in a report. */
@@ -49,7 +51,7 @@ const SILENT = new Set(['Constant', 'Shape', 'Size', 'ConstantOfShape']);
 export function selectNodes(model: Model, wishes: Wishes): Selection {
   const state = new SelectionState(model.graph, inferElementTypes(model.graph));
   for (const node of model.graph.nodes) state.visit(node, model.opset, wishes);
-  state.dropIdle();
+  if (wishes.coverage !== 'all') state.dropIdle();
   return state.finish();
 }
 
@@ -87,8 +89,8 @@ class SelectionState {
     }
   }
 
-  #consider(node: Node, opset: number, { wants, insists }: Wishes): SelectedNode | string {
-    const policy = policyOf(node);
+  #consider(node: Node, opset: number, { wants, insists, coverage }: Wishes): SelectedNode | string {
+    const policy = policyOf(node, coverage);
     if (policy === undefined) return floatReason(node);
     const decision = wants(node);
     if (decision !== true) return decision;
@@ -100,7 +102,8 @@ class SelectionState {
     if (type !== 'float32') return `its data is ${type ?? 'of unknown type'}, not float32`;
     const advice = plan.advice ?? comparisonAdvice(node);
     if (advice !== undefined && !insists(node)) return advice;
-    if (policy.kind !== 'compute' && plan.always !== true && !this.#readsGrid(node, plan)) {
+    const everywhere = policy.kind === 'compute' || plan.always === true || coverage === 'all';
+    if (!everywhere && !this.#readsGrid(node, plan)) {
       return 'its input is float';
     }
     return { policy, plan };

@@ -7,6 +7,7 @@ import { elementwisePolicy, wherePolicy } from './elementwise.ts';
 import { FLOAT_OPS } from './float-ops.ts';
 import { gemmPolicy } from './gemm.ts';
 import { matmulPolicy } from './matmul.ts';
+import { PLAIN_POLICIES } from './plain.ts';
 import { averagePoolPolicy, extremesPolicy, maxPoolPolicy } from './pooling.ts';
 import type { Node } from '../../graph/node.ts';
 import type { OpPolicy } from './policy.ts';
@@ -31,11 +32,27 @@ const POLICIES: readonly OpPolicy[] = [
   concatPolicy,
 ];
 
-const BY_OP_TYPE = new Map(POLICIES.flatMap((policy) => policy.opTypes.map((op) => [op, policy] as const)));
+/**
+ * - `kernels`: what onnxruntime computes in integers, and what lies between such operators.
+ * - `all`: operators that it computes in float too, wherever they stand: for NPUs and other runtimes.
+ */
+export type Coverage = 'kernels' | 'all';
+
+const byOpType = (policies: readonly OpPolicy[]): ReadonlyMap<string, OpPolicy> =>
+  new Map(policies.flatMap((policy) => policy.opTypes.map((op) => [op, policy] as const)));
+
+const BY_OP_TYPE = byOpType(POLICIES);
+
+const COVERED: Readonly<Record<Coverage, ReadonlyMap<string, OpPolicy>>> = {
+  kernels: BY_OP_TYPE,
+  all: byOpType([...POLICIES, ...PLAIN_POLICIES]),
+};
+
+export const COVERAGES: readonly string[] = Object.keys(COVERED);
 
 /** The policy of a node, if its op is one of ours. */
-export function policyOf(node: Node): OpPolicy | undefined {
-  return node.domain === '' ? BY_OP_TYPE.get(node.opType) : undefined;
+export function policyOf(node: Node, coverage: Coverage = 'kernels'): OpPolicy | undefined {
+  return node.domain === '' ? COVERED[coverage].get(node.opType) : undefined;
 }
 
 /** Why a node without a policy stays in float. */
