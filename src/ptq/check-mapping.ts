@@ -1,6 +1,20 @@
 /** A name that was mistyped must not leave a node as it would be without it. */
 import type { Model } from '../graph/model.ts';
-import type { QConfigMapping, UnmatchedEntry } from '../qconfig/qconfig-mapping.ts';
+import { anchored, scopesOf, type QConfigMapping } from '../qconfig/qconfig-mapping.ts';
+
+/** An entry that no node is under: the setter that made it, and what it was given. */
+interface UnmatchedEntry {
+  readonly setter: 'setModuleName' | 'setModuleNameRegex' | 'setModuleNameObjectTypeOrder';
+  /** Name, scope or pattern. */
+  readonly name: string;
+  readonly opType?: string;
+  readonly index?: number;
+}
+
+interface NamedOp {
+  readonly opType: string;
+  readonly name: string;
+}
 
 /** How many near names an error shows, and how far (in edits) they may lie. */
 const SHOWN = 3;
@@ -15,7 +29,7 @@ export function checkMapping(mapping: QConfigMapping, ...models: readonly Model[
   const nodes = models.map(({ graph }) =>
     Array.from(graph.allNodes(), ({ qualifiedOp, name }) => ({ opType: qualifiedOp, name })),
   );
-  const [first, ...others] = nodes.map((list) => mapping.unmatched(list));
+  const [first, ...others] = nodes.map((list) => unmatched(mapping, list));
   const entry = first.find((candidate) =>
     others.every((list) => list.some((other) => isSame(candidate, other))),
   );
@@ -25,6 +39,28 @@ export function checkMapping(mapping: QConfigMapping, ...models: readonly Model[
     `QConfigMapping: expected ${entry.setter} to be about a node of the model, got ${shown(entry)}, ` +
       `which none is under; ${advice(entry.name, names)}`,
   );
+}
+
+/** Global settings and op types are not counted: they are made for many models. */
+function unmatched(mapping: QConfigMapping, nodes: readonly NamedOp[]): readonly UnmatchedEntry[] {
+  const { module_name, module_name_regex, module_name_object_type_order } = mapping.toDict();
+  const all = nodes.map(({ opType, name }) => ({ opType, name, scopes: scopesOf(name) }));
+  const scopes = new Set(all.flatMap((node) => node.scopes)).add('');
+  const count = (scope: string, opType: string): number =>
+    all.filter((node) => node.opType === opType && node.scopes.includes(scope)).length;
+  return [
+    ...module_name
+      .filter(([name]) => !scopes.has(name))
+      .map(([name]) => ({ setter: 'setModuleName', name }) as const),
+    ...module_name_regex
+      .filter(([pattern]) => !all.some(({ name }) => anchored(pattern).test(name)))
+      .map(([name]) => ({ setter: 'setModuleNameRegex', name }) as const),
+    ...module_name_object_type_order
+      .filter(([scope, opType, index]) => count(scope, opType) <= index)
+      .map(([name, opType, index]) => {
+        return { setter: 'setModuleNameObjectTypeOrder', name, opType, index } as const;
+      }),
+  ];
 }
 
 function isSame(a: UnmatchedEntry, b: UnmatchedEntry): boolean {

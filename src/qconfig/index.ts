@@ -19,10 +19,5 @@ export {
   type QConfigFields,
   type QConfigJSON,
 } from './qconfig.ts';
-export {
-  QConfigMapping,
-  type QConfigDict,
-  type QConfigQuery,
-  type UnmatchedEntry,
-} from './qconfig-mapping.ts';
+export { QConfigMapping, type QConfigDict, type QConfigQuery } from './qconfig-mapping.ts';
 export * from './qconfig-presets.ts';

@@ -28,15 +28,6 @@ export interface QConfigDict {
   readonly module_name_object_type_order?: readonly Entry<[string, string, number]>[];
 }
 
-/** An entry of a mapping that no node is under: the setter that made it, and what it was given. */
-export interface UnmatchedEntry {
-  readonly setter: 'setModuleName' | 'setModuleNameRegex' | 'setModuleNameObjectTypeOrder';
-  /** Name, scope or pattern. */
-  readonly name: string;
-  readonly opType?: string;
-  readonly index?: number;
-}
-
 interface OrderEntry {
   readonly name: string;
   readonly opType: string;
@@ -128,29 +119,6 @@ export class QConfigMapping {
     });
   }
 
-  /**
-   * What names no node of a model: module names, patterns and orders that none of `nodes` (all of the model, in its order)
-   * is under. Global settings and op types are not counted: they are made for many models.
-   */
-  unmatched(nodes: Iterable<Omit<QConfigQuery, 'index'>>): readonly UnmatchedEntry[] {
-    const all = Array.from(nodes, ({ opType, name }) => ({ opType, name, scopes: scopesOf(name) }));
-    const scopes = new Set(all.flatMap((node) => node.scopes));
-    const count = ({ name, opType }: OrderEntry): number =>
-      all.filter((node) => node.opType === opType && node.scopes.includes(name)).length;
-    const names = [...this.#names.keys()].filter((name) => name !== '' && !scopes.has(name));
-    const regexes = [...this.#regexes.keys()].filter(
-      (pattern) => !all.some(({ name }) => anchored(pattern).test(name)),
-    );
-    const orders = [...this.#orders.values()].filter((entry) => count(entry) <= entry.index);
-    return [
-      ...names.map((name) => ({ setter: 'setModuleName', name }) as const),
-      ...regexes.map((name) => ({ setter: 'setModuleNameRegex', name }) as const),
-      ...orders.map(({ name, opType, index }) => {
-        return { setter: 'setModuleNameObjectTypeOrder', name, opType, index } as const;
-      }),
-    ];
-  }
-
   #resolve(
     opType: string,
     name: string,
@@ -223,14 +191,15 @@ function setterText(setter: string, args: readonly unknown[]): string {
 }
 
 /** The name and all scopes around it, innermost first, the whole model (`''`) last: `/a/b` → `/a/b`, `/a`, ``. */
-function scopesOf(name: string): readonly string[] {
+export function scopesOf(name: string): readonly string[] {
   const scopes = [name];
   for (let i = name.length - 1; i > 0; i--)
     if (name[i] === '/' || name[i] === '.') scopes.push(name.slice(0, i));
   return name === '' ? scopes : [...scopes, ''];
 }
 
-function anchored(pattern: string): RegExp {
+/** The pattern as Python's `re.match` takes it. */
+export function anchored(pattern: string): RegExp {
   return new RegExp(`^(?:${pattern})`);
 }
 
