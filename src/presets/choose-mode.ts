@@ -3,8 +3,8 @@
  *
  * - Recurrent nets and transformers: dynamic. Their activations have outliers (attention masks, residual streams) that
  *   one fixed range a tensor serves badly, and their matrix products are large enough to pay for finding ranges.
- * - Conv nets: static; without data float16 (half the size at the speed of float), or, where that costs no time, int8
- *   for storage alone.
+ * - Conv nets: static; without data float16 (half the size, and a quarter more time on a CPU), or, where that costs no
+ *   time, int8 for storage alone. Figures: docs/config.md.
  * - What only multiplies matrices: static with data, dynamic without.
  * - WebGPU computes in float: weights alone.
  */
