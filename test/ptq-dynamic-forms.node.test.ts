@@ -54,3 +54,66 @@ describe('Gather of a constant table', () => {
     ]);
   });
 });
+
+describe('LSTM', () => {
+  /** Least signal to noise of a layer whose state goes through 8 bits at each step, in dB. */
+  const LEAST_SQNR = 30;
+  const [STEPS, INPUTS, HIDDEN] = [6, 10, 8];
+  const X = { x: random([STEPS, 2, INPUTS], 9) };
+
+  const lstm = (
+    direction: 'forward' | 'reverse' | 'bidirectional',
+    attributes: Record<string, number> = {},
+    opType = 'LSTM',
+  ): Model => {
+    const directions = direction === 'bidirectional' ? 2 : 1;
+    const gates = { LSTM: 4, GRU: 3, RNN: 1 }[opType] ?? 4;
+    return buildModel((b) => {
+      const x = b.input('x', 'float32', [STEPS, 2, INPUTS]);
+      const inputs = [
+        x,
+        b.constant('W', random([directions, gates * HIDDEN, INPUTS], 2)),
+        b.constant('R', random([directions, gates * HIDDEN, HIDDEN], 3)),
+        b.constant('B', random([directions, 2 * gates * HIDDEN], 4)),
+      ];
+      const outputs = opType === 'LSTM' ? ['y', 'h', 'c'] : ['y', 'h'];
+      for (const value of b.ops(opType, inputs, outputs, { direction, hidden_size: HIDDEN, ...attributes }))
+        b.output(value, value.name, 'float32');
+    });
+  };
+
+  it.each(
+    (['forward', 'reverse', 'bidirectional'] as const).flatMap((direction) =>
+      [true, false].map((perChannel) => [direction, perChannel] as const),
+    ),
+  )(`%s, per channel %s: SQNR > ${LEAST_SQNR} dB at every level`, async (direction, perChannel) => {
+    const float = lstm(direction, { layout: 0 });
+    const { model, report } = await quantizeDynamic(float, { perChannel });
+    expect(opsOf(model)).toEqual(['com.microsoft.DynamicQuantizeLSTM']);
+    expect(model.opsetImports.get('com.microsoft')).toBe(1);
+    const directions = direction === 'bidirectional' ? 2 : 1;
+    const scales = directions * (perChannel ? 4 * HIDDEN : 1);
+    expect(report.weights).toMatchObject([
+      { name: 'W', scales },
+      { name: 'R', scales },
+    ]);
+    const worst = await worstSqnr(float, model, X);
+    expect(worst).toBeGreaterThan(LEAST_SQNR);
+    expect(worst).toBeLessThan(Infinity);
+  });
+
+  it('leaves GRU, RNN and an LSTM of layout 1 in float, with the reason', async () => {
+    const reasonOf = async (model: Model): Promise<string> =>
+      quantizeDynamic(model).then(
+        () => 'quantized',
+        (error: Error) => error.message,
+      );
+    expect(await reasonOf(lstm('forward', {}, 'GRU'))).toContain(
+      'onnxruntime has no GRU that computes in integers',
+    );
+    expect(await reasonOf(lstm('forward', {}, 'RNN'))).toContain(
+      'onnxruntime has no RNN that computes in integers',
+    );
+    expect(await reasonOf(lstm('forward', { layout: 1 }))).toContain('its batch axis comes first (layout 1)');
+  });
+});

@@ -50,6 +50,24 @@ export function memorySource(tensor: Tensor): TensorSource {
   };
 }
 
+/** A constant of `from`'s element type that `compute` makes when it is read, and is kept as long as somebody holds it. */
+export function derivedSource(
+  { elementType, where }: Pick<TensorSource, 'elementType' | 'where'>,
+  { shape, byteLength }: Pick<TensorSource, 'shape' | 'byteLength'>,
+  compute: () => Promise<Tensor>,
+): TensorSource {
+  // So that reading in pieces does not compute everything each time.
+  let held: WeakRef<Tensor> | undefined;
+  const load = async (): Promise<Tensor> => {
+    const tensor = held?.deref() ?? (await compute());
+    held = new WeakRef(tensor);
+    return tensor;
+  };
+  const read = async (offset: number, length: number): Promise<Uint8Array> =>
+    bytesOf((await load()).data).subarray(offset, offset + length);
+  return { elementType, shape, byteLength, where, load, read };
+}
+
 function isOnnx(dtype: string): dtype is ElementType {
   return isOurs(dtype as ElementType) && !dtype.startsWith('q');
 }

@@ -1,6 +1,7 @@
 /** What is done to every model before quantization: nothing here changes a result beyond rounding. */
 import { eliminateIdentity } from './eliminate-identity.ts';
 import { foldConstants } from './fold-constants.ts';
+import { foldRecurrentWeights } from './fold-recurrent-weights.ts';
 import { foldBatchNormalization } from './fold-batch-normalization.ts';
 import { loadSmallConstants } from './load-small-constants.ts';
 import { mergeDuplicateInitializers } from './merge-duplicate-initializers.ts';
@@ -12,6 +13,7 @@ export const clean: Pass = sequence(
   loadSmallConstants,
   eliminateIdentity,
   foldConstants,
+  foldRecurrentWeights,
   foldBatchNormalization,
   // Late: what folding makes equal is merged too, and what only one layer reads can be folded.
   mergeDuplicateInitializers,

@@ -12,7 +12,7 @@ import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
 import { elementBits } from '../graph/element-type.ts';
-import { bytesOf, type TensorSource } from '../graph/tensor-source.ts';
+import { derivedSource, type TensorSource } from '../graph/tensor-source.ts';
 import type { Value } from '../graph/value.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { TensorData } from '../tensor/dtype.ts';
@@ -45,17 +45,21 @@ function replaceByConstant(graph: Graph, node: Node, source: TensorSource): void
 }
 
 function foldedSource(node: Node): TensorSource | undefined {
-  const fold = node.domain === '' && Object.hasOwn(FOLDS, node.opType) ? FOLDS[node.opType] : undefined;
   const [input] = node.inputs;
   const [output] = node.outputs;
   const source = input?.constant;
-  if (fold === undefined || input === undefined || source === undefined || output === undefined)
-    return undefined;
+  if (input === undefined || source === undefined || output === undefined) return undefined;
   if (output.isOutput || elementBits(source.elementType) < 8) return undefined;
   if (input.uses.size > 1 && ![...output.consumers].some(({ opType }) => TAKES_WEIGHTS.has(opType))) {
     return undefined;
   }
-  return fold(node, source);
+  return moved(node, source);
+}
+
+/** `source` as a node gives it that only moves elements; undefined if it does something else, or its arguments do not fit. */
+export function moved(node: Node, source: TensorSource): TensorSource | undefined {
+  const fold = node.domain === '' && Object.hasOwn(FOLDS, node.opType) ? FOLDS[node.opType] : undefined;
+  return fold?.(node, source);
 }
 
 type Fold = (node: Node, source: TensorSource) => TensorSource | undefined;
@@ -82,21 +86,11 @@ function reshaped(source: TensorSource, shape: readonly number[] | undefined): T
 
 /** Output axis i is input axis perm[i]. */
 function transposed(source: TensorSource, perm: readonly number[]): TensorSource {
-  const { elementType, byteLength, where } = source;
   const shape = perm.map((axis) => source.shape[axis]);
-  // Kept as long as somebody holds it, so that reading in pieces does not move everything each time.
-  let held: WeakRef<Tensor> | undefined;
-  const load = async (): Promise<Tensor> => {
-    const known = held?.deref();
-    if (known !== undefined) return known;
-    const tensor = await source.load();
-    const moved = new Tensor(tensor.dtype, shape, permute(tensor.data, source.shape, perm));
-    held = new WeakRef(moved);
-    return moved;
-  };
-  const read = async (offset: number, length: number): Promise<Uint8Array> =>
-    bytesOf((await load()).data).subarray(offset, offset + length);
-  return { elementType, shape, byteLength, where, load, read };
+  return derivedSource(source, { shape, byteLength: source.byteLength }, async () => {
+    const { dtype, data } = await source.load();
+    return new Tensor(dtype, shape, permute(data, source.shape, perm));
+  });
 }
 
 function permute(data: TensorData, shape: readonly number[], perm: readonly number[]): TensorData {
@@ -120,7 +114,7 @@ function permute(data: TensorData, shape: readonly number[], perm: readonly numb
 }
 
 /** Ints of an attribute, or of a constant input that lies in memory. */
-function argument(node: Node, name: string, input: Value | undefined): readonly number[] | undefined {
+export function argument(node: Node, name: string, input: Value | undefined): readonly number[] | undefined {
   const held = input?.constant?.tensor;
   return node.ints(name) ?? (held && Array.from(held.data as BigInt64Array, Number));
 }

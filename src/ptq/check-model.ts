@@ -4,7 +4,7 @@ import type { Model } from '../graph/model.ts';
 import type { SkippedNode } from '../passes/pass.ts';
 
 const QUANTIZED_OPS =
-  /^(QuantizeLinear|DynamicQuantizeLinear|MatMulInteger|ConvInteger|QLinear.+|QGemm|MatMulNBits|MatMulBnb4|GatherBlockQuantized)$/;
+  /^(QuantizeLinear|DynamicQuantizeLinear|MatMulInteger|ConvInteger|QLinear.+|QGemm|MatMulNBits|MatMulBnb4|GatherBlockQuantized|DynamicQuantizeLSTM|QAttention|QEmbedLayerNormalization)$/;
 
 /** @throws GraphError GRAPH_NOT_QUANTIZABLE if the model holds integer arithmetic already. */
 export function checkNotQuantized(model: Model): void {

@@ -74,7 +74,7 @@ export async function quantizeOperand(value: Value, spec: ObserverSpec): Promise
     throw constantError(value, 'numbers in a constant operand', 'NaN', 'The export may be damaged');
   if (!operand.data.some(Number.isFinite))
     throw constantError(value, 'a finite value in a constant operand', 'none', 'It has no integer form');
-  return quantizeLoaded(operand, { name: value.name, spec, axis: undefined, fit: undefined });
+  return quantizeLoaded(operand, { name: value.name, spec, axis: undefined });
 }
 
 function constantError({ name, uses }: Value, expected: string, got: string, why: string): GraphError {
@@ -87,14 +87,15 @@ function constantError({ name, uses }: Value, expected: string, got: string, why
   });
 }
 
-interface LoadedConstant {
+export interface LoadedConstant {
   readonly name: string;
   readonly spec: ObserverSpec;
   readonly axis: number | undefined;
-  readonly fit: BiasFit | undefined;
+  readonly fit?: BiasFit | undefined;
 }
 
-function quantizeLoaded(
+/** The same for a weight that is in memory, and finite. */
+export function quantizeLoaded(
   weight: Tensor<'float32'>,
   { name, spec, axis, fit }: LoadedConstant,
 ): QuantizedWeightData {

@@ -62,6 +62,11 @@ export function isPerChannel(observer: Observer): boolean {
   return observer.qscheme.startsWith('per_channel');
 }
 
+/** Whether the observer that a spec means works by channel. */
+export function isPerChannelSpec(spec: ObserverSpec): boolean {
+  return isPerChannel(factoryFromJSON(spec)());
+}
+
 /** The ONNX dtype that a spec's codes have. @throws UnsupportedError UNSUPPORTED_DTYPE if there is none */
 export function codeDType(spec: ObserverSpec): CodeDType {
   return formOf(factoryFromJSON(spec)()).dtype;

@@ -15,6 +15,9 @@ import { signModel } from './version.ts';
 /** From this IR version on initializers need not be graph inputs. */
 const FREE_INITIALIZERS_IR = 4;
 
+/** Operators of onnxruntime's own. */
+export const MICROSOFT = 'com.microsoft';
+
 /** What was done to the nodes of the copy; those of local functions are counted by {@link quantizeCopy}. */
 export type Work = Pick<QuantizationReport, 'quantized' | 'skipped' | 'weights'> &
   Partial<Pick<QuantizationReport, 'samples'>>;
@@ -49,6 +52,7 @@ export async function quantizeCopy(
   const skipped = [...work.skipped, ...functionNodes(copy)];
   checkSomethingQuantized(work.quantized.length, skipped);
   removeUnusedInPlace(copy);
+  importMicrosoft(copy);
   signModel(copy);
   const report = {
     mode,
@@ -70,6 +74,12 @@ function freeInitializers(model: Model): void {
   const free = (graph: Graph): void => graph.setInputs(graph.inputs.filter((value) => !value.isInitializer));
   free(model.graph);
   model.irVersion = FREE_INITIALIZERS_IR;
+}
+
+/** Says that the model speaks onnxruntime's own operators, if it does now. */
+function importMicrosoft({ graph, opsetImports }: Model): void {
+  if (opsetImports.has(MICROSOFT)) return;
+  if ([...graph.allNodes()].some(({ domain }) => domain === MICROSOFT)) opsetImports.set(MICROSOFT, 1);
 }
 
 /** A local function may be called with different weights, and has no initializers. */

@@ -21,7 +21,7 @@ const DYNAMIC_OPSET = 11;
 
 /** Configuration of {@link quantizeDynamic}. */
 export interface QuantizeDynamicOptions {
-  /** Whose `weight` factories make the weights' scales; `null` leaves a node in float. The other options are for its default. */
+  /** Whose `weight` factories make the weights' scales; `null` leaves a node in float. In place of the options of weights. */
   readonly qconfigMapping?: QConfigMapping;
   /** One scale an output channel of a weight. Default true. */
   readonly perChannel?: boolean;
@@ -39,10 +39,10 @@ export interface QuantizeDynamicOptions {
  */
 export async function quantizeDynamic(
   model: Model,
-  { qconfigMapping, ...defaults }: QuantizeDynamicOptions = {},
+  { qconfigMapping, ...weights }: QuantizeDynamicOptions = {},
   options: ConvertOptions = {},
 ): Promise<Converted> {
-  const mapping = qconfigMapping ?? staticQConfigMapping(defaults);
+  const mapping = qconfigMapping ?? staticQConfigMapping(weights);
   checkMapping(mapping, model);
   const edit = (copy: Model): Promise<Work> => quantizeNodes(copy, mapping, options);
   return quantizeCopy(model, { mode: 'dynamic', raiseTo: DYNAMIC_OPSET, edit });
@@ -92,7 +92,7 @@ function chooseForm(
   factory: Parameters<typeof observerSpec>[0] | undefined,
 ): Omit<Chosen, 'node'> | { readonly reason: string } {
   const form = formOf(node);
-  if (form === undefined) return { reason: `${node.qualifiedOp} has no dynamic integer form here` };
+  if ('reason' in form) return form;
   const reason = form.obstacle(node);
   if (reason !== undefined) return { reason };
   if (factory === undefined) return { reason: 'the QConfigMapping leaves it in float' };

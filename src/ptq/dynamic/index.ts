@@ -1,12 +1,25 @@
 /** The operators that have a dynamic form, one file a family. */
 import type { Node } from '../../graph/node.ts';
 import type { DynamicForm } from './form.ts';
+import { LSTM } from './lstm.ts';
 import { GEMM, MATMUL } from './products.ts';
 import { GATHER } from './tables.ts';
 
-const FORMS: Readonly<Record<string, DynamicForm>> = { MatMul: MATMUL, Gemm: GEMM, Gather: GATHER };
+const FORMS: Readonly<Record<string, DynamicForm>> = { MatMul: MATMUL, Gemm: GEMM, Gather: GATHER, LSTM };
 
-/** The form of a node's operator; undefined if there is none. */
-export function formOf({ qualifiedOp }: Node): DynamicForm | undefined {
-  return Object.hasOwn(FORMS, qualifiedOp) ? FORMS[qualifiedOp] : undefined;
+/** Operators with weights that have none, and why. */
+const REASONS: Readonly<Record<string, string>> = {
+  GRU: 'onnxruntime has no GRU that computes in integers',
+  RNN: 'onnxruntime has no RNN that computes in integers',
+  ConvTranspose: 'onnxruntime has no ConvTranspose that computes in integers',
+};
+
+/** The form of a node's operator, or why there is none. */
+export function formOf({ qualifiedOp }: Node): DynamicForm | { readonly reason: string } {
+  if (Object.hasOwn(FORMS, qualifiedOp)) return FORMS[qualifiedOp];
+  return {
+    reason: Object.hasOwn(REASONS, qualifiedOp)
+      ? REASONS[qualifiedOp]
+      : `${qualifiedOp} has no dynamic integer form here`,
+  };
 }

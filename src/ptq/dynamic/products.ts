@@ -18,6 +18,7 @@ import { Tensor } from '../../tensor/tensor.ts';
 import { emptyReason, loadFloat32, type QuantizedWeightData } from '../constants.ts';
 import type { DynamicForm } from './form.ts';
 import { replaceByProduct } from './integer-product.ts';
+import { swapLastAxes } from './swap-last-axes.ts';
 import type { DynamicWriter } from './writer.ts';
 
 export const MATMUL: DynamicForm = {
@@ -79,11 +80,6 @@ async function scaledBias(node: Node, writer: DynamicWriter): Promise<Value | un
 }
 
 /** [N, K] → [K, N]. */
-function transpose(stored: QuantizedWeightData): QuantizedWeightData {
-  const [rows, cols] = stored.codes.shape;
-  // 8-bit codes of either sign move the same way.
-  const from = stored.codes.data as Int8Array | Uint8Array;
-  const to = from.slice();
-  for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) to[c * rows + r] = from[r * cols + c];
-  return { ...stored, codes: new Tensor(stored.codes.dtype, [cols, rows], to) };
+function transpose(stored: QuantizedWeightData, shape: readonly number[]): QuantizedWeightData {
+  return { ...stored, codes: swapLastAxes(stored.codes, shape) };
 }

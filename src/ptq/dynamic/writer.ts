@@ -3,8 +3,8 @@ import type { Graph, NodeInit } from '../../graph/graph.ts';
 import type { Node } from '../../graph/node.ts';
 import type { Value } from '../../graph/value.ts';
 import { outputOf, present } from '../../passes/access.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
-import { quantizeWeight, type QuantizedWeightData } from '../constants.ts';
+import { Tensor } from '../../tensor/tensor.ts';
+import { loadWeight, quantizeLoaded, type QuantizedWeightData } from '../constants.ts';
 import { Emitter } from '../emit.ts';
 import type { NamedPart, NameStyle } from '../names.ts';
 import type { ObserverSpec } from '../plan.ts';
@@ -16,8 +16,10 @@ export interface WeightRequest {
   readonly spec: ObserverSpec;
   /** Its channel axis, used where the observer works by channel. */
   readonly axis: number | undefined;
-  /** Changes what is stored, by a function that is the same object for all weights of its kind. */
-  readonly arrange?: (stored: QuantizedWeightData) => QuantizedWeightData;
+  /** Same elements in another shape, to have channels along one axis. */
+  readonly shape?: readonly number[];
+  /** Changes what is stored, by a function that is the same object for all weights of its kind; `shape` is the constant's. */
+  readonly arrange?: (stored: QuantizedWeightData, shape: readonly number[]) => QuantizedWeightData;
 }
 
 /** A weight in the new model; its scale is written by the form, which may have a factor for it. */
@@ -81,8 +83,11 @@ export class DynamicWriter {
     return values;
   }
 
-  async #store(value: Value, { spec, axis, arrange = (same) => same }: WeightRequest): Promise<WeightValues> {
-    const stored = arrange(await quantizeWeight(value, spec, axis));
+  async #store(value: Value, { spec, axis, shape, arrange }: WeightRequest): Promise<WeightValues> {
+    const weight = await loadWeight(value);
+    const shaped = shape === undefined ? weight : new Tensor('float32', shape, weight.data);
+    const quantized = quantizeLoaded(shaped, { name: value.name, spec, axis });
+    const stored = arrange === undefined ? quantized : arrange(quantized, weight.shape);
     const { name } = value;
     const { dtype, scaleData, codes } = stored;
     this.weights.push({ name, dtype, scales: scaleData.length, elements: codes.size });
@@ -118,5 +123,6 @@ export class DynamicWriter {
 }
 
 function isSame(a: WeightRequest, b: WeightRequest): boolean {
-  return a.axis === b.axis && a.arrange === b.arrange && JSON.stringify(a.spec) === JSON.stringify(b.spec);
+  const key = ({ spec, axis, shape }: WeightRequest): string => JSON.stringify([spec, axis, shape]);
+  return a.arrange === b.arrange && key(a) === key(b);
 }

@@ -64,7 +64,7 @@ async function quantizeAll(model: Model, options: ResolvedOptions, job: ConvertO
     onProgress?.({ stage: 'convert', done: index + 1, total: targets.length, unit: 'weights' });
   }
   work.finish();
-  importDomains(model, options);
+  if (options.format === 'dequantize-linear') model.irVersion = Math.max(model.irVersion, INT4_IR_VERSION);
   return work;
 }
 
@@ -110,9 +110,4 @@ function unwanted(
 ): string | undefined {
   if (node.is('Gather') && embeddings === false) return 'embeddings are to stay in float';
   return wanted.has(node) ? undefined : 'the QConfigMapping leaves it in float';
-}
-
-function importDomains(model: Model, { format }: ResolvedOptions): void {
-  if (format === 'dequantize-linear') model.irVersion = Math.max(model.irVersion, INT4_IR_VERSION);
-  else if (!model.opsetImports.has('com.microsoft')) model.opsetImports.set('com.microsoft', 1);
 }
