@@ -117,3 +117,45 @@ describe('LSTM', () => {
     expect(await reasonOf(lstm('forward', { layout: 1 }))).toContain('its batch axis comes first (layout 1)');
   });
 });
+
+describe('Conv, on request', () => {
+  /** Least signal to noise of one layer with 8-bit weights and activations on uniform data, in dB. */
+  const LEAST_SQNR = 34;
+  const CHANNELS = 4;
+
+  const convModel = (spatial: number, attributes: Record<string, number | string>, bias = true): Model =>
+    buildModel((b) => {
+      const sizes = Array<number>(spatial).fill(7);
+      const x = b.input('x', 'float32', [2, CHANNELS, ...sizes]);
+      const group = Number(attributes['group'] ?? 1);
+      const kernel = Array<number>(spatial).fill(3);
+      const weight = b.constant('w', random([8, CHANNELS / group, ...kernel], 2));
+      const inputs = bias ? [x, weight, b.constant('bias', random([8], 3))] : [x, weight];
+      b.output(b.op('Conv', inputs, attributes), 'y', 'float32');
+    });
+
+  it.each([
+    ['one axis', 1, {}, true],
+    ['two axes', 2, { auto_pad: 'SAME_UPPER' }, true],
+    ['without bias', 2, {}, false],
+    ['depthwise', 2, { group: CHANNELS }, true],
+    ['three axes', 3, {}, true],
+  ] as const)(`%s: SQNR > ${LEAST_SQNR} dB at every level`, async (_, spatial, attributes, bias) => {
+    const float = convModel(spatial, attributes, bias);
+    const feeds = { x: random([2, CHANNELS, ...Array<number>(spatial).fill(7)], 9) };
+    for (const options of [{}, { perChannel: false }, { weightDType: 'uint8' }] as const) {
+      const { model, report } = await quantizeDynamic(float, { ...options, convolutions: true });
+      expect(opsOf(model)).toContain('ConvInteger');
+      expect(report.weights).toMatchObject([
+        { dtype: 'uint8', scales: 'perChannel' in options || 'weightDType' in options ? 1 : 8 },
+      ]);
+      const worst = await worstSqnr(float, model, feeds);
+      expect(worst).toBeGreaterThan(LEAST_SQNR);
+      expect(worst).toBeLessThan(Infinity);
+    }
+  });
+
+  it('stays in float otherwise, with the reason', async () => {
+    await expect(quantizeDynamic(convModel(2, {}))).rejects.toThrow('option convolutions');
+  });
+});

@@ -67,6 +67,11 @@ export function isPerChannelSpec(spec: ObserverSpec): boolean {
   return isPerChannel(factoryFromJSON(spec)());
 }
 
+/** Whether its zero points are all the same. */
+export function isSymmetricSpec(spec: ObserverSpec): boolean {
+  return factoryFromJSON(spec)().qscheme.endsWith('symmetric');
+}
+
 /** The ONNX dtype that a spec's codes have. @throws UnsupportedError UNSUPPORTED_DTYPE if there is none */
 export function codeDType(spec: ObserverSpec): CodeDType {
   return formOf(factoryFromJSON(spec)()).dtype;

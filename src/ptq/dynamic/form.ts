@@ -6,6 +6,8 @@ import type { DynamicWriter } from './writer.ts';
 export interface DynamicForm {
   /** Whether input 0 is quantized in front of the node (else the new node does that itself, or there is nothing to). */
   readonly quantizesInput: boolean;
+  /** Why nodes stay in float unless somebody asks for the form. */
+  readonly onRequest?: string;
   /** Why a node stays in float; undefined if this form can say it. */
   obstacle(node: Node): string | undefined;
   /** Puts the form in the place of `node`. `weight` says how its weights are quantized. */

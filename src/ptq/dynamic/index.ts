@@ -1,11 +1,18 @@
 /** The operators that have a dynamic form, one file a family. */
 import type { Node } from '../../graph/node.ts';
+import { CONV } from './conv.ts';
 import type { DynamicForm } from './form.ts';
 import { LSTM } from './lstm.ts';
 import { GEMM, MATMUL } from './products.ts';
 import { GATHER } from './tables.ts';
 
-const FORMS: Readonly<Record<string, DynamicForm>> = { MatMul: MATMUL, Gemm: GEMM, Gather: GATHER, LSTM };
+const FORMS: Readonly<Record<string, DynamicForm>> = {
+  MatMul: MATMUL,
+  Gemm: GEMM,
+  Gather: GATHER,
+  LSTM,
+  Conv: CONV,
+};
 
 /** Operators with weights that have none, and why. */
 const REASONS: Readonly<Record<string, string>> = {
