@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { tensor, type Tensor } from 'zeropoint';
 import { buildModel, quantizeDynamic, type Model, type Value } from 'zeropoint/onnx';
-import { worstSqnr } from './support/dynamic.ts';
+import { worstSqnr, type Feeds } from './support/dynamic.ts';
 import { random } from './support/graphs.ts';
 
 const int64 = (...values: number[]): Tensor => tensor(BigInt64Array.from(values, BigInt));
@@ -158,4 +158,67 @@ describe('Conv, on request', () => {
   it('stays in float otherwise, with the reason', async () => {
     await expect(quantizeDynamic(convModel(2, {}))).rejects.toThrow('option convolutions');
   });
+});
+
+describe('fused operators of transformers', () => {
+  /** Least signal to noise of one layer with 8-bit weights and activations on uniform data, in dB. */
+  const LEAST_SQNR = 30;
+  const MS = { opsets: { 'com.microsoft': 1 } };
+  const [HIDDEN, LENGTH] = [16, 5];
+
+  const attention = (attributes: Record<string, number> = {}, bias = true): Model =>
+    buildModel((b) => {
+      const x = b.input('x', 'float32', [2, LENGTH, HIDDEN]);
+      const w = b.constant('w', random([HIDDEN, 3 * HIDDEN], 2));
+      const inputs = bias ? [x, w, b.constant('b', random([3 * HIDDEN], 3))] : [x, w];
+      b.output(b.op('com.microsoft.Attention', inputs, { num_heads: 2, ...attributes }), 'y', 'float32');
+    }, MS);
+
+  it.each([
+    {},
+    { perChannel: false },
+    { weightDType: 'uint8' },
+    { weightDType: 'uint8', perChannel: false },
+  ] as const)(`Attention, %o: SQNR > ${LEAST_SQNR} dB at every level`, async (options) => {
+    const float = attention();
+    const { model } = await quantizeDynamic(float, options);
+    expect(opsOf(model)).toEqual(['DynamicQuantizeLinear', 'com.microsoft.QAttention']);
+    const worst = await worstSqnr(float, model, { x: random([2, LENGTH, HIDDEN], 9) });
+    expect(worst).toBeGreaterThan(LEAST_SQNR);
+    expect(worst).toBeLessThan(Infinity);
+  });
+
+  it('leaves Attention in float that has no bias, or an attribute that QAttention has not', async () => {
+    await expect(quantizeDynamic(attention({}, false))).rejects.toThrow('it has no bias');
+    await expect(quantizeDynamic(attention({ scale: 0.5 }))).rejects.toThrow('its attribute scale');
+  });
+
+  it.each([true, false])(
+    `EmbedLayerNormalization, segments %s: SQNR > ${LEAST_SQNR} dB at every level`,
+    async (segments) => {
+      const ids = tensor(Int32Array.of(1, 4, 0, 6, 2), [1, LENGTH]);
+      const float = buildModel((b) => {
+        const table = (name: string, rows: number, seed: number): Value =>
+          b.constant(name, random([rows, HIDDEN], seed));
+        const kinds = segments ? b.input('kinds', 'int32', [1, LENGTH]) : undefined;
+        const inputs = [
+          b.input('ids', 'int32', [1, LENGTH]),
+          kinds,
+          table('word', 9, 2),
+          table('position', LENGTH, 3),
+          segments ? table('segment', 2, 4) : undefined,
+          b.constant('gamma', random([HIDDEN], 5)),
+          b.constant('beta', random([HIDDEN], 6)),
+        ];
+        const [y] = b.ops('com.microsoft.EmbedLayerNormalization', inputs, ['y', 'mask']);
+        b.output(y, 'y', 'float32');
+      }, MS);
+      const { model } = await quantizeDynamic(float);
+      expect(opsOf(model)).toEqual(['com.microsoft.QEmbedLayerNormalization']);
+      const kinds: Feeds = segments ? { kinds: tensor(Int32Array.of(0, 0, 1, 1, 1), [1, LENGTH]) } : {};
+      const worst = await worstSqnr(float, model, { ids, ...kinds });
+      expect(worst).toBeGreaterThan(LEAST_SQNR);
+      expect(worst).toBeLessThan(Infinity);
+    },
+  );
 });

@@ -60,6 +60,15 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     inputs: { x: ['float32', [1, 4, 8, 8]] },
     attributes: { kernel_shape: [3, 3], pads: [1, 1, 1, 1] },
   },
+  Attention: {
+    op: 'com.microsoft.Attention',
+    inputs: { x: ['float32', [1, 3, 8]] },
+    attributes: { num_heads: 2 },
+  },
+  EmbedLayerNormalization: {
+    op: 'com.microsoft.EmbedLayerNormalization',
+    inputs: { i: ['int32', [1, 4]], j: ['int32', [1, 4]] },
+  },
   LSTM: {
     op: 'LSTM',
     inputs: { x: ['float32', [4, 1, 6]] },

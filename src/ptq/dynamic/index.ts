@@ -1,5 +1,6 @@
 /** The operators that have a dynamic form, one file a family. */
 import type { Node } from '../../graph/node.ts';
+import { ATTENTION, EMBED_LAYER_NORMALIZATION } from './attention.ts';
 import { CONV } from './conv.ts';
 import type { DynamicForm } from './form.ts';
 import { LSTM } from './lstm.ts';
@@ -12,6 +13,8 @@ const FORMS: Readonly<Record<string, DynamicForm>> = {
   Gather: GATHER,
   LSTM,
   Conv: CONV,
+  'com.microsoft.Attention': ATTENTION,
+  'com.microsoft.EmbedLayerNormalization': EMBED_LAYER_NORMALIZATION,
 };
 
 /** Operators with weights that have none, and why. */
