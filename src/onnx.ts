@@ -107,6 +107,7 @@ export type { DataPart, PlanFile } from './ptq/plan-file.ts';
 export { opsetToPrepare, prepare } from './ptq/prepare.ts';
 export type { PrepareOptions } from './ptq/prepare.ts';
 export type { Coverage } from './ptq/ops/index.ts';
+export { toQOperator } from './ptq/qoperator/to-qoperator.ts';
 export { quantizeDynamic } from './ptq/quantize-dynamic.ts';
 export type { QuantizeDynamicOptions } from './ptq/quantize-dynamic.ts';
 export { quantizeStatic } from './ptq/quantize-static.ts';

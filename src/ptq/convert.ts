@@ -25,6 +25,8 @@ import type { NameStyle } from './names.ts';
 import type { Plan, PlannedNode } from './plan.ts';
 import { policyOf } from './ops/index.ts';
 import type { InputRole } from './ops/policy.ts';
+import { checkFormat } from './qoperator/check-format.ts';
+import { toQOperatorInPlace } from './qoperator/to-qoperator.ts';
 import type { QuantizationReport, QuantizedWeight } from './report.ts';
 import { selectPlanned, type PlannedSelection } from './select-planned.ts';
 import type { Selection } from './select.ts';
@@ -40,15 +42,24 @@ export interface Converted {
 export interface ConvertOptions extends JobOptions {
   /** How the added values and nodes are named. Default 'short'. */
   readonly names?: NameStyle;
+  /**
+   * - `qdq`: operators stay what they were, between QuantizeLinear and DequantizeLinear, for the runtime to fuse.
+   * - `qoperator`: onnxruntime's integer operators where there are any (8-bit codes only), see `toQOperator`.
+   *
+   * Default 'qdq'. Static quantization only.
+   */
+  readonly format?: 'qdq' | 'qoperator';
 }
 
 /**
  * Quantizes `model`, the one the plan was prepared from, with what calibration put into the plan.
  *
  * @throws CalibrationError CALIBRATION_EMPTY if the plan holds no ranges; GraphError if it belongs to another model, or
- *   if calibration spoke against all of its nodes
+ *   if calibration spoke against all of its nodes; UnsupportedError UNSUPPORTED_DTYPE if QOperator form is asked for with
+ *   codes that have not 8 bits
  */
 export async function convert(model: Model, plan: Plan, options: ConvertOptions = {}): Promise<Converted> {
+  checkFormat(plan, options.format);
   const copy = model.clone();
   const planned = selectPlanned(copy, plan);
   checkSomethingQuantized(planned.quantized.length, [...plan.skipped, ...planned.skipped]);
@@ -58,7 +69,14 @@ export async function convert(model: Model, plan: Plan, options: ConvertOptions 
   converter.pairs();
   removeUnusedInPlace(copy);
   signModel(copy);
-  return { model: copy, report: report(plan, planned, converter) };
+  const written = report(plan, planned, converter);
+  if (options.format !== 'qoperator') return { model: copy, report: written };
+  const { skipped } = await toQOperatorInPlace(copy, options.names ?? 'short');
+  const quantized = new Set(written.quantized.map(({ node }) => node));
+  return {
+    model: copy,
+    report: { ...written, keptPairs: skipped.filter(({ node }) => quantized.has(node)) },
+  };
 }
 
 class Converter {

@@ -42,7 +42,7 @@ export interface QuantizeDynamicOptions {
 export async function quantizeDynamic(
   model: Model,
   { qconfigMapping, convolutions = false, ...weights }: QuantizeDynamicOptions = {},
-  options: ConvertOptions = {},
+  options: Omit<ConvertOptions, 'format'> = {},
 ): Promise<Converted> {
   const mapping = qconfigMapping ?? staticQConfigMapping(weights);
   checkMapping(mapping, model);

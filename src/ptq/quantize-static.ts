@@ -11,6 +11,7 @@ import { staticQConfigMapping } from './default-qconfig.ts';
 import { policyOf } from './ops/index.ts';
 import { isRefusal } from './ops/policy.ts';
 import type { PrepareOptions } from './prepare.ts';
+import { checkFormat } from './qoperator/check-format.ts';
 import { readyStatic } from './ready-static.ts';
 
 /** Data and configuration of {@link quantizeStatic}. */
@@ -57,6 +58,7 @@ export async function quantizeStatic(
   // A runner that is given computes the values of the model as it was: they must keep their loudness then.
   const wanted = { qconfigMapping, coverage, equalize: equalize && typeof runner === 'function' };
   const { model: ready, plan, equalized, raisedOpset } = await readyStatic(model, wanted);
+  checkFormat(plan, options.format);
   const own = typeof runner === 'function' ? await runner(ready) : runner;
   try {
     const calibrated = await calibrate(plan, own, batches, options);

@@ -39,6 +39,8 @@ export interface QuantizationReport {
   readonly weights: readonly QuantizedWeight[];
   /** Relu and Clip nodes that became the saturation of the op before them. */
   readonly absorbed: readonly string[];
+  /** QOperator form: quantized nodes without an integer operator, which stay between their pairs, and why. */
+  readonly keptPairs?: readonly SkippedNode[];
   /** Samples that calibration saw; 0 for dynamic, and for weight-only without gptq. */
   readonly samples: number;
   /** Present if the model was said in a newer opset first, because the wanted form needs it. */

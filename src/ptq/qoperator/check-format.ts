@@ -1,0 +1,31 @@
+/** Whether a plan can be written in the form that is asked for. */
+import { UnsupportedError } from '../../errors.ts';
+import { codeDType } from '../observer-spec.ts';
+import type { ObserverSpec, Plan } from '../plan.ts';
+
+/**
+ * @throws UnsupportedError UNSUPPORTED_DTYPE for QOperator form with codes that have not 8 bits; TypeError for a form that
+ *   does not exist
+ */
+export function checkFormat(plan: Plan, format: 'qdq' | 'qoperator' = 'qdq'): void {
+  if (format === 'qdq') return;
+  if (format !== 'qoperator')
+    throw new TypeError(`convert: expected format 'qdq' or 'qoperator', got ${String(format)}`);
+  for (const { node, activation, weight } of plan.nodes) {
+    checkEightBits(node, activation);
+    checkEightBits(node, weight);
+  }
+}
+
+function checkEightBits(node: string, spec: ObserverSpec): void {
+  const dtype = codeDType(spec);
+  if (dtype === 'uint8' || dtype === 'int8') return;
+  throw new UnsupportedError(
+    `convert: expected codes of 8 bits for QOperator form, got ${dtype} at ${node}`,
+    {
+      code: 'UNSUPPORTED_DTYPE',
+      hint: "Integer operators have 8 bits only: use format 'qdq', or 8-bit observers.",
+      details: { node, dtype },
+    },
+  );
+}

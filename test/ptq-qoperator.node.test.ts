@@ -1,0 +1,158 @@
+/** QOperator form: which operators stand in the graph, and that onnxruntime computes with them what QDQ form computes. */
+import { readdirSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { MinMaxObserver, tensor, type Tensor } from 'zeropoint';
+import {
+  buildModel,
+  ortNode,
+  quantizeStatic,
+  readModel,
+  staticQConfigMapping,
+  toQOperator,
+  type Model,
+  type Value,
+} from 'zeropoint/onnx';
+import { bytesOf, LEVELS, random } from './support/graphs.ts';
+
+const FIXTURES = new URL('./fixtures/ort/ops/', import.meta.url);
+const FAMILIES = readdirSync(FIXTURES)
+  .filter((name) => name.endsWith('.onnx'))
+  .map((name) => name.replace('.onnx', ''));
+
+/** Families in which something stays between its pairs. */
+const KEPT: Readonly<Record<string, readonly string[]>> = {
+  conv_transpose: ['ConvTranspose'],
+  pad_value: ['Pad'],
+  resize_cubic: ['Resize'],
+  resize_linear: ['Resize'],
+};
+
+const ids = tensor(
+  BigInt64Array.from({ length: 18 }, (_, i) => BigInt(i)),
+  [3, 6],
+);
+const feeds = (family: string): Record<string, Tensor> =>
+  family === 'gather_table' ? { ids } : { x: random([3, 4, 8, 8], 3) };
+const ops = (model: Model): string[] => [...model.graph.nodes].map(({ opType }) => opType);
+
+/** Largest difference of outputs in steps of the grid of the output, over all levels. */
+async function codesApart(
+  qdq: Model,
+  integer: Model,
+  inputs: Record<string, Tensor>,
+  scale: number,
+): Promise<number> {
+  const reference = await ortNode(await readModel(await bytesOf(qdq)), { optimization: 'disabled' });
+  const expected = await reference.run(inputs);
+  await reference.dispose();
+  const written = await readModel(await bytesOf(integer));
+  let worst = 0;
+  for (const optimization of LEVELS) {
+    const runner = await ortNode(written, { optimization });
+    const outputs = await runner.run(inputs);
+    await runner.dispose();
+    for (const [name, { data }] of Object.entries(expected)) {
+      const values = outputs[name].data;
+      data.forEach((value, i) => {
+        worst = Math.max(worst, Math.abs(Number(value) - Number(values[i])) / scale);
+      });
+    }
+  }
+  return worst;
+}
+
+const MAPPINGS = {
+  'by channel': staticQConfigMapping(),
+  'per tensor': staticQConfigMapping({ perChannel: false }),
+  'int8 activations': staticQConfigMapping({
+    activation: MinMaxObserver.withArgs({ dtype: 'qint8', qscheme: 'per_tensor_affine', rule: 'onnx' }),
+  }),
+};
+const CASES = FAMILIES.flatMap((family) =>
+  (Object.keys(MAPPINGS) as (keyof typeof MAPPINGS)[]).map((mapping) => [family, mapping] as const),
+);
+
+describe('each family', () => {
+  it.each(CASES)('%s, %s: within one code of QDQ form at every level', async (family, mapping) => {
+    const model = await readModel(new URL(`${family}.onnx`, FIXTURES));
+    const options = { batches: [feeds(family)], qconfigMapping: MAPPINGS[mapping] };
+    const { model: qdq, report } = await quantizeStatic(model, options);
+    const { model: integer, report: written } = await quantizeStatic(model, options, { format: 'qoperator' });
+    expect(written.keptPairs?.map(({ opType }) => opType)).toEqual(KEPT[family] ?? []);
+    expect(integer.graph.outputs.map(({ name }) => name)).toEqual(
+      model.graph.outputs.map(({ name }) => name),
+    );
+    const { scale } = report.activations.find(({ name }) => name.startsWith('z')) ?? { scale: NaN };
+    expect(await codesApart(qdq, integer, feeds(family), scale)).toBeLessThan(1.001);
+    // One pair at each border with float, and one on either side of what was kept.
+    const borders = 1 + (KEPT[family]?.length ?? 0);
+    const list = ops(integer);
+    expect(list.filter((op) => op === 'QuantizeLinear').length).toBeLessThanOrEqual(borders);
+    expect(list.some((op) => /^(Conv|MatMul|Add|Mul|Concat|Where|Sigmoid|Softmax|LeakyRelu)$/.test(op))).toBe(
+      false,
+    );
+  });
+});
+
+/** MatMul → Add → Relu → Gemm, the product of which is float. */
+function dense(): Model {
+  return buildModel((b) => {
+    const x = b.input('x', 'float32', [6, 8]);
+    const hidden = b.op('Add', [
+      b.op('MatMul', [x, b.constant('w', random([8, 8], 5))]),
+      b.constant('k', random([8], 6)),
+    ]);
+    const weights = [b.constant('v', random([3, 8], 7)), b.constant('c', random([3], 8))];
+    b.output(b.op('Gemm', [b.op('Relu', [hidden]), ...weights], { transB: 1 }), 'y', 'float32');
+  });
+}
+const batches = [{ x: random([6, 8], 9) }];
+
+it('MatMul, Add, Gemm: QLinearMatMul, QLinearAdd, and QGemm with float output', async () => {
+  const { model, report } = await quantizeStatic(dense(), { batches }, { format: 'qoperator' });
+  expect(ops(model)).toEqual(['QuantizeLinear', 'QLinearMatMul', 'QLinearAdd', 'QGemm']);
+  expect(report.keptPairs).toEqual([]);
+  expect(model.opsetImports.get('com.microsoft')).toBe(1);
+  const gemm = [...model.graph.nodes].at(-1);
+  expect(gemm?.inputs).toHaveLength(7);
+  const { model: qdq } = await quantizeStatic(dense(), { batches });
+  const codes = await codesApart(qdq, model, batches[0], report.activations.at(-1)?.scale ?? NaN);
+  expect(codes).toBeLessThan(1.001);
+});
+
+it('toQOperator does the same to a QDQ model, leaves its input alone, and a second run changes nothing', async () => {
+  const { model: qdq } = await quantizeStatic(dense(), { batches });
+  const before = ops(qdq);
+  const first = await toQOperator(qdq);
+  expect(first).toMatchObject({ modified: true, skipped: [] });
+  expect(ops(first.model)).toEqual(['QuantizeLinear', 'QLinearMatMul', 'QLinearAdd', 'QGemm']);
+  expect(ops(qdq)).toEqual(before);
+  const second = await toQOperator(first.model);
+  expect(second).toEqual({ model: first.model, modified: false, skipped: [] });
+});
+
+it('a value that is also read in float, and a MatMul with a float output, keep their pairs, with the reason', async () => {
+  const model = buildModel((b) => {
+    const grid = [b.constant('s', tensor(0.1, [])), b.constant('z', tensor(Uint8Array.of(128), []))];
+    const pair = (x: Value): Value =>
+      b.op('DequantizeLinear', [b.op('QuantizeLinear', [x, ...grid]), ...grid]);
+    const x = pair(b.input('x', 'float32', [4, 4]));
+    const sum = b.op('Add', [x, x]);
+    b.output(b.op('MatMul', [pair(sum), x]), 'y', 'float32');
+    b.output(b.op('Neg', [sum]), 'n', 'float32');
+  });
+  const result = await toQOperator(model);
+  expect(result.modified).toBe(false);
+  expect(result.skipped.map(({ opType, reason }) => [opType, reason])).toEqual([
+    ['Add', 'its output is also read in float'],
+    ['MatMul', 'its output stays float, which the integer operator cannot give'],
+  ]);
+});
+
+it('codes of 16 bits are refused before calibration', async () => {
+  const qconfigMapping = staticQConfigMapping({
+    activation: MinMaxObserver.withArgs({ dtype: 'uint16', qscheme: 'per_tensor_affine', rule: 'onnx' }),
+  });
+  const attempt = quantizeStatic(dense(), { batches, qconfigMapping }, { format: 'qoperator' });
+  await expect(attempt).rejects.toMatchObject({ code: 'UNSUPPORTED_DTYPE', message: /8 bits/ });
+});
