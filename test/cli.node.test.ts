@@ -33,6 +33,8 @@ describe('zeropoint', () => {
     ['no model', ['quantize']],
     ['an unknown observer', ['quantize', 'model.onnx', '--observer', 'best']],
     ['a number that is none', ['quantize', 'model.onnx', '--samples', '1.5']],
+    ['an unknown form', ['quantize', 'model.onnx', '--static', '--format', 'qlinear']],
+    ['a form of static mode in another', ['quantize', 'model.onnx', '--dynamic', '--format', 'qoperator']],
     ['two modes', ['quantize', 'model.onnx', '--static', '--dynamic']],
   ])('exits with 2 for %s', async (_, args) => {
     const { code, stdout, stderr } = await zeropoint(args, { cwd: temporaryFolder() });
@@ -54,6 +56,18 @@ describe('zeropoint quantize', () => {
     expect(stdout).toMatch(/next: zeropoint inspect model\.int8\.onnx\n$/);
     const ops = [...(await readModel(join(cwd, 'model.int8.onnx'))).graph.nodes].map((node) => node.opType);
     expect(ops).toContain('QuantizeLinear');
+  });
+
+  it('--format qoperator: integer operators; a usage error where the mode is not static', async () => {
+    const { cwd } = await prepared();
+    const words = ['quantize', 'model.onnx', '--format', 'qoperator'];
+    const refused = await zeropoint(words, { cwd });
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/expected static mode for --format qoperator, got /);
+    const { code } = await zeropoint([...words, '-c', 'data.npz'], { cwd });
+    expect(code).toBe(0);
+    const ops = [...(await readModel(join(cwd, 'model.int8.onnx'))).graph.nodes].map((node) => node.opType);
+    expect(ops).toEqual(['QuantizeLinear', 'QLinearConv', 'Flatten', 'QGemm']);
   });
 
   it(`--json gives one document, with errors of the outputs (SQNR ≥ ${MIN_SQNR} dB)`, async () => {

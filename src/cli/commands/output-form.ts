@@ -1,5 +1,6 @@
 /** What was decided about the file that `zeropoint quantize` writes: its name, where weights lie, whether it is looked at. */
 import type { WriteModelOptions } from 'zeropoint/onnx';
+import { UsageError } from '../errors.ts';
 import type { ModeDecision } from '../mode.ts';
 import type { FileOptions, QuantizeOptions } from '../verbs/quantize.ts';
 
@@ -13,6 +14,15 @@ export function ending(
   const suffix = half?.replace('loat', '') ?? '';
   if (weights === 'channels') return suffix === '' ? undefined : `int8${suffix}.onnx`;
   return `q${bits ?? settings?.weights?.bits ?? 4}${suffix}.onnx`;
+}
+
+/** Throws UsageError if a form of static quantization is asked for, and another mode was found sensible. */
+export function checkForm({ mode }: ModeDecision, { format }: QuantizeOptions): void {
+  if (format === undefined || mode === 'static') return;
+  throw new UsageError(
+    `quantize: expected static mode for --format ${format}, got ${mode}`,
+    'Add --static and --calibrate, or leave --format out.',
+  );
 }
 
 /** Where weights go, as writeModel says it. */

@@ -30,7 +30,7 @@ import type { ProgressFacts } from '../progress.ts';
 import { openRunner } from '../runtime.ts';
 import { readPlan } from '../read-plan.ts';
 import type { QuantizeOptions } from '../verbs/quantize.ts';
-import { ending, placement, uncheckedBecause } from './output-form.ts';
+import { checkForm, ending, placement, uncheckedBecause } from './output-form.ts';
 import { qconfigMappingOf } from './qconfig.ts';
 import { dryRun } from './quantize-dry-run.ts';
 import { summary } from './quantize-summary.ts';
@@ -95,6 +95,7 @@ async function openJob(input: string, options: QuantizeOptions): Promise<Quantiz
   const plan = options.plan === undefined ? undefined : await openPlan(original, input, options.plan);
   const choice = plan === undefined ? decideMode(original, input, options) : choiceOf(plan.file);
   checkBlockWords(choice, options);
+  checkForm(choice, options);
   const output = options.output ?? defaultOutput(input, ending(choice, options));
   if (!options.dryRun) await checkOutput(output, options.force ?? false);
   const { model, mapping } =
@@ -175,9 +176,14 @@ async function run(job: QuantizeJob, context: Context): Promise<QuantizeResult> 
 
 async function converted(job: QuantizeJob, { signal, progress }: Context): Promise<Written> {
   const { choice, model, mapping, data, plan } = job;
-  const { names } = job.options;
+  const { names, format } = job.options;
   const onProgress = (facts: Progress): void => progress.update(shown(facts, data));
-  const converting: ConvertOptions = { ...(names && { names }), signal, onProgress };
+  const converting: ConvertOptions = {
+    ...(names && { names }),
+    ...(format && { format }),
+    signal,
+    onProgress,
+  };
   if (plan !== undefined) {
     const { model: result, report } = await convert(model, plan.plan, converting);
     const { equalized, raisedOpset } = plan;

@@ -23,6 +23,7 @@ export interface QuantizeOptions extends CommonOptions, DataOptions, Configurati
   readonly plan?: string;
   readonly dynamic?: boolean;
   readonly static?: boolean;
+  readonly format?: 'qdq' | 'qoperator';
   readonly weights?: 2 | 4 | 8;
   readonly blockSize?: number;
   readonly symmetric?: boolean;
@@ -49,7 +50,15 @@ export function addQuantize(program: Command): void {
     .addOption(
       new Option('--static', 'activations get fixed scales from calibration data').conflicts('dynamic'),
     )
-    .option('--dynamic', 'activations get their scales at run time; needs no data');
+    .option('--dynamic', 'activations get their scales at run time; needs no data')
+    .addOption(
+      new Option(
+        '--format <form>',
+        "static: pairs for the runtime to fuse, or onnxruntime's integer operators (default: qdq)",
+      )
+        .choices(['qdq', 'qoperator'])
+        .conflicts(['dynamic', 'weights', 'float16']),
+    );
   addWeightsOptions(command);
   command.addOption(
     new Option(
