@@ -28,6 +28,8 @@ const MODES: Readonly<
   Record<string, (model: Model, data: TrainedData) => Promise<Pick<Converted, 'model'>>>
 > = {
   'static, by channel': (model, data) => quantizeStatic(model, { batches: calibration(data) }),
+  'static, by channel, QOperator form': (model, data) =>
+    quantizeStatic(model, { batches: calibration(data) }, { format: 'qoperator' }),
   'static, per tensor': (model, data) =>
     quantizeStatic(model, {
       batches: calibration(data),
