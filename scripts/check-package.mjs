@@ -11,7 +11,8 @@ import { run, runNpm, runTool } from './lib/run.mjs';
 
 const CHECKS = { publint, attw, contents, install };
 
-const MAX_PACKED_BYTES = 400_000;
+/** A quarter is sources of types, a quarter the command line; the rest grows with what there is to do. */
+const MAX_PACKED_BYTES = 600_000;
 const REQUIRED = [
   'LICENSE',
   'README.md',
