@@ -51,7 +51,11 @@ const head = (input: string, output: string, embeddings: number) => (): Promise<
   wakeWordTask(FRONT_END, { input, output, embeddings });
 
 /** Activations of the last layers reach a hundred times their usual size on some pictures. No observer that is here helps. */
-const OUTLIERS = { static: 'outliers in its last layers; with the last 20 convolutions in float 95 % agree' };
+const OUTLIERS = {
+  static: 'outliers in its last layers; with the last 20 convolutions in float 95 % agree',
+  'static, QOperator form': 'as in QDQ form',
+  'dynamic, convolutions too': 'outliers in its last layers',
+};
 
 export const CATALOGUE: readonly CatalogueEntry[] = [
   entry(`${FACES}/face_detection_front_128x128_barracuda.onnx`, () => faceTask(128)),

@@ -1,5 +1,4 @@
 /** The ways of quantizing that a model is tried in, each with what it must keep. */
-import { MinMaxObserver } from 'zeropoint';
 import {
   convertToFloat16,
   quantizeDynamic,
@@ -26,13 +25,19 @@ export interface Mode {
   run(model: Model, batches: () => Promise<readonly Feeds[]>): Promise<Tried>;
 }
 
-const WIDE = staticQConfigMapping({ activation: MinMaxObserver.withArgs({ dtype: 'uint16', rule: 'onnx' }) });
+const WIDE = staticQConfigMapping({ activationDType: 'uint16' });
 
 export const MODES: readonly Mode[] = [
   {
     name: 'static',
     floor: 0.8,
     run: async (model, batches) => counted(await quantizeStatic(model, { batches: await batches() })),
+  },
+  {
+    name: 'static, QOperator form',
+    floor: 0.8,
+    run: async (model, batches) =>
+      counted(await quantizeStatic(model, { batches: await batches() }, { format: 'qoperator' })),
   },
   {
     name: 'static, 16-bit activations',
@@ -44,6 +49,11 @@ export const MODES: readonly Mode[] = [
     name: 'dynamic',
     floor: 0.95,
     run: async (model) => counted(await quantizeDynamic(model)),
+  },
+  {
+    name: 'dynamic, convolutions too',
+    floor: 0.8,
+    run: async (model) => counted(await quantizeDynamic(model, { convolutions: true })),
   },
   {
     name: 'weights, 8 bit',
