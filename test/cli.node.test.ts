@@ -70,6 +70,17 @@ describe('zeropoint quantize', () => {
     expect(ops).toEqual(['QuantizeLinear', 'QLinearConv', 'Flatten', 'QGemm']);
   });
 
+  it('--dynamic --convolutions: ConvInteger too; a usage error where the mode is not dynamic', async () => {
+    const { cwd } = await prepared();
+    const words = ['quantize', 'model.onnx', '--convolutions'];
+    const refused = await zeropoint([...words, '--float16'], { cwd });
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/expected dynamic mode for --convolutions, got float16/);
+    expect((await zeropoint([...words, '--dynamic'], { cwd })).code).toBe(0);
+    const ops = [...(await readModel(join(cwd, 'model.int8.onnx'))).graph.nodes].map((node) => node.opType);
+    expect(ops).toContain('ConvInteger');
+  });
+
   it(`--json gives one document, with errors of the outputs (SQNR ≥ ${MIN_SQNR} dB)`, async () => {
     const { cwd } = await prepared();
     const args = ['quantize', 'model.onnx', '-c', 'data.npz', '--json', '--output', 'small.onnx'];

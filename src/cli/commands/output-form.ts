@@ -16,12 +16,18 @@ export function ending(
   return `q${bits ?? settings?.weights?.bits ?? 4}${suffix}.onnx`;
 }
 
-/** Throws UsageError if a form of static quantization is asked for, and another mode was found sensible. */
-export function checkForm({ mode }: ModeDecision, { format }: QuantizeOptions): void {
-  if (format === undefined || mode === 'static') return;
-  throw new UsageError(
-    `quantize: expected static mode for --format ${format}, got ${mode}`,
-    'Add --static and --calibrate, or leave --format out.',
+/** Throws UsageError for a word about a mode that is not the one that was found sensible. */
+export function checkForm({ mode }: ModeDecision, { format, convolutions }: QuantizeOptions): void {
+  if (format !== undefined && mode !== 'static') {
+    throw modeError('static', `--format ${format}`, mode, 'Add --static and --calibrate');
+  }
+  if (convolutions && mode !== 'dynamic') throw modeError('dynamic', '--convolutions', mode, 'Add --dynamic');
+}
+
+function modeError(expected: string, word: string, got: string, deed: string): UsageError {
+  return new UsageError(
+    `quantize: expected ${expected} mode for ${word}, got ${got}`,
+    `${deed}, or leave ${word} out.`,
   );
 }
 

@@ -45,7 +45,10 @@ export async function withoutData(job: QuantizeJob, options: ConvertOptions = {}
 async function narrowed(job: QuantizeJob, options: ConvertOptions): Promise<Written> {
   const { choice, model, mapping: qconfigMapping } = job;
   if (choice.mode === 'float16') return toFloat16(job, model, options);
-  if (choice.mode === 'dynamic') return quantizeDynamic(model, { qconfigMapping }, options);
+  if (choice.mode === 'dynamic') {
+    const { convolutions = false } = job.options;
+    return quantizeDynamic(model, { qconfigMapping, convolutions }, options);
+  }
   const quantized =
     choice.weights === 'channels'
       ? await storeWeights(model, { qconfigMapping }, options)

@@ -22,6 +22,8 @@ export interface QuantizeOptions extends CommonOptions, DataOptions, Configurati
   readonly output?: string;
   readonly plan?: string;
   readonly dynamic?: boolean;
+  /** Dynamic mode: Conv too. */
+  readonly convolutions?: boolean;
   readonly static?: boolean;
   readonly format?: 'qdq' | 'qoperator';
   readonly weights?: 2 | 4 | 8;
@@ -46,26 +48,9 @@ export function addQuantize(program: Command): void {
     .option(
       '-o, --output <file>',
       'where to write (default: model.int8.onnx beside the model; q4, say, with --weights 4, fp16 with --float16)',
-    )
-    .addOption(
-      new Option('--static', 'activations get fixed scales from calibration data').conflicts('dynamic'),
-    )
-    .option('--dynamic', 'activations get their scales at run time; needs no data')
-    .addOption(
-      new Option(
-        '--format <form>',
-        "static: pairs for the runtime to fuse, or onnxruntime's integer operators (default: qdq)",
-      )
-        .choices(['qdq', 'qoperator'])
-        .conflicts(['dynamic', 'weights', 'float16']),
     );
+  addModeOptions(command);
   addWeightsOptions(command);
-  command.addOption(
-    new Option(
-      '--plan <file>',
-      'static, with the ranges that `zeropoint calibrate` kept; --calibrate is for the comparison then',
-    ).conflicts(DECIDED_BY_PLAN),
-  );
   addDataOptions(command);
   addConfigurationOptions(command);
   addFileOptions(command);
@@ -77,6 +62,25 @@ export function addQuantize(program: Command): void {
     const { quantize } = await import('../commands/quantize.ts');
     await quantize(model, options);
   });
+}
+
+function addModeOptions(command: Command): void {
+  const options = [
+    new Option('--static', 'activations get fixed scales from calibration data').conflicts('dynamic'),
+    new Option(
+      '--format <form>',
+      "static: pairs for the runtime to fuse, or onnxruntime's integer operators (default: qdq)",
+    )
+      .choices(['qdq', 'qoperator'])
+      .conflicts(['dynamic', 'weights', 'float16']),
+    new Option(
+      '--plan <file>',
+      'static, with the ranges that `zeropoint calibrate` kept; --calibrate is for the comparison then',
+    ).conflicts(DECIDED_BY_PLAN),
+    new Option('--dynamic', 'activations get their scales at run time; needs no data'),
+    new Option('--convolutions', 'dynamic: convolutions too, which get smaller and slower by it'),
+  ];
+  for (const option of options) command.addOption(option);
 }
 
 const NOT_BESIDE_WEIGHTS = [...INTEGER_WORDS, 'plan'];
