@@ -53,8 +53,8 @@ function saidByWords(words: ModeWords): ModeChoice | undefined {
 
 /** A section about a mode asks for that mode. */
 function saidByFile({ settings = {}, config }: ModeWords): ModeChoice | undefined {
-  const { weights, float16 } = settings;
-  const implied = weights === undefined ? (float16 ? 'float16' : undefined) : 'weight-only';
+  const { weights, float16, coverage } = settings;
+  const implied = weights ? 'weight-only' : float16 ? 'float16' : coverage && 'static';
   const { mode = implied } = settings;
   if (mode === undefined) return undefined;
   const channels = mode === 'weight-only' && weights?.format === 'by-channel';

@@ -73,7 +73,7 @@ async function openJob(input: string, options: CalibrateOptions): Promise<Calibr
   if (!options.dryRun) await checkPlaces(output, options);
   const original = await readModel(input);
   const qconfigMapping = qconfigMappingOf((await clean(original)).model, options);
-  const ready = await readyStatic(original, { qconfigMapping });
+  const ready = await readyStatic(original, { qconfigMapping, coverage: options.coverage });
   // --calibrate is there, so there is data.
   const data = (await openData(ready.model, options)) as CalibrationData;
   const size = await totalSize(input, original);
@@ -88,7 +88,12 @@ async function openJob(input: string, options: CalibrateOptions): Promise<Calibr
 }
 
 /** What ranges depend on besides model and data. */
-function configurationOf({ settings, target, ...words }: CalibrateOptions): Record<string, unknown> {
+function configurationOf({
+  settings,
+  target,
+  coverage,
+  ...words
+}: CalibrateOptions): Record<string, unknown> {
   const { observer = 'minmax', activationDtype = 'uint8', weightDtype = 'int8' } = words;
   const { reduceRange = false, perTensor = false, exclude = [] } = words;
   const { global, opTypes, namePatterns, nodes } = settings ?? {};
@@ -100,6 +105,7 @@ function configurationOf({ settings, target, ...words }: CalibrateOptions): Reco
     perTensor,
     exclude,
     ...(target && { target }),
+    ...(coverage && { coverage }),
     ...(settings && { levels: { global, opTypes, namePatterns, nodes } }),
   };
 }

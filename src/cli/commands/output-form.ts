@@ -17,17 +17,22 @@ export function ending(
 }
 
 /** Throws UsageError for a word about a mode that is not the one that was found sensible. */
-export function checkForm({ mode }: ModeDecision, { format, convolutions }: QuantizeOptions): void {
-  if (format !== undefined && mode !== 'static') {
-    throw modeError('static', `--format ${format}`, mode, 'Add --static and --calibrate');
-  }
-  if (convolutions && mode !== 'dynamic') throw modeError('dynamic', '--convolutions', mode, 'Add --dynamic');
+export function checkModeWords(
+  { mode }: ModeDecision,
+  { format, coverage, convolutions, settings }: QuantizeOptions,
+): void {
+  if (convolutions && mode !== 'dynamic') throw modeError('dynamic', 'convolutions', mode, 'Add --dynamic');
+  if (mode === 'static') return;
+  // What a file says of static mode is idle where a word chooses another one.
+  const words = { format, coverage: settings?.coverage === undefined ? coverage : undefined };
+  const word = Object.entries(words).find(([, value]) => value !== undefined);
+  if (word !== undefined) throw modeError('static', word.join(' '), mode, 'Add --static and --calibrate');
 }
 
 function modeError(expected: string, word: string, got: string, deed: string): UsageError {
   return new UsageError(
-    `quantize: expected ${expected} mode for ${word}, got ${got}`,
-    `${deed}, or leave ${word} out.`,
+    `quantize: expected ${expected} mode for --${word}, got ${got}`,
+    `${deed}, or leave --${word.split(' ')[0]} out.`,
   );
 }
 

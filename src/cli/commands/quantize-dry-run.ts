@@ -58,8 +58,8 @@ async function writtenSize(model: Model, options: WriteModelOptions): Promise<nu
 }
 
 /** A quarter of each float32 weight stays; scales and new nodes are not counted. */
-function staticPlan({ model, mapping, plan }: QuantizeJob, size: number): Plan {
-  const { nodes, skipped } = plan?.plan ?? prepare(model, mapping);
+function staticPlan({ model, mapping, plan, options: { coverage } }: QuantizeJob, size: number): Plan {
+  const { nodes, skipped } = plan?.plan ?? prepare(model, mapping, { coverage });
   const saved = nodes.reduce((sum, node) => sum + (weightBytes(model, node) * 3) / 4, 0);
   return {
     expectedSize: Math.round(size - saved),

@@ -30,7 +30,7 @@ import type { ProgressFacts } from '../progress.ts';
 import { openRunner } from '../runtime.ts';
 import { readPlan } from '../read-plan.ts';
 import type { QuantizeOptions } from '../verbs/quantize.ts';
-import { checkForm, ending, placement, uncheckedBecause } from './output-form.ts';
+import { checkModeWords, ending, placement, uncheckedBecause } from './output-form.ts';
 import { qconfigMappingOf } from './qconfig.ts';
 import { dryRun } from './quantize-dry-run.ts';
 import { summary } from './quantize-summary.ts';
@@ -95,7 +95,7 @@ async function openJob(input: string, options: QuantizeOptions): Promise<Quantiz
   const plan = options.plan === undefined ? undefined : await openPlan(original, input, options.plan);
   const choice = plan === undefined ? decideMode(original, input, options) : choiceOf(plan.file);
   checkBlockWords(choice, options);
-  checkForm(choice, options);
+  checkModeWords(choice, options);
   const output = options.output ?? defaultOutput(input, ending(choice, options));
   if (!options.dryRun) await checkOutput(output, options.force ?? false);
   const { model, mapping } =
@@ -135,12 +135,12 @@ async function prepared(
 ): Promise<{ readonly model: Model; readonly mapping: QConfigMapping }> {
   const { model } = await clean(original);
   const mapping = qconfigMappingOf(model, options);
-  return { model: mode === 'static' ? await raised(model, mapping) : model, mapping };
+  return { model: mode === 'static' ? await raised(model, mapping, options) : model, mapping };
 }
 
 /** The model in an opset that has the forms that are wanted: per-channel weights need 13. */
-async function raised(model: Model, mapping: QConfigMapping): Promise<Model> {
-  return (await raiseOpset(model, opsetToPrepare(model, mapping))).model;
+async function raised(model: Model, mapping: QConfigMapping, { coverage }: QuantizeOptions): Promise<Model> {
+  return (await raiseOpset(model, opsetToPrepare(model, mapping, { coverage }))).model;
 }
 
 async function run(job: QuantizeJob, context: Context): Promise<QuantizeResult> {
@@ -176,7 +176,7 @@ async function run(job: QuantizeJob, context: Context): Promise<QuantizeResult> 
 
 async function converted(job: QuantizeJob, { signal, progress }: Context): Promise<Written> {
   const { choice, model, mapping, data, plan } = job;
-  const { names, format } = job.options;
+  const { names, format, coverage } = job.options;
   const onProgress = (facts: Progress): void => progress.update(shown(facts, data));
   const converting: ConvertOptions = {
     ...(names && { names }),
@@ -194,7 +194,7 @@ async function converted(job: QuantizeJob, { signal, progress }: Context): Promi
   }
   if (choice.mode !== 'static') return withoutData(job, converting);
   if (data === undefined) throw new TypeError('quantize: expected data for static mode, got none');
-  const options = { qconfigMapping: mapping, batches: data.batches(), runner: openRunner };
+  const options = { qconfigMapping: mapping, coverage, batches: data.batches(), runner: openRunner };
   const { model: result, report } = await quantizeStatic(model, options, converting);
   // It was given the raised model, so it does not know.
   const raisedOpset = { from: job.original.opset, to: model.opset };

@@ -3,7 +3,7 @@
  * of this; what a key means is its description.
  */
 import * as v from 'valibot';
-import { OBSERVER_NAMES, TARGET_NAMES } from '../verbs/options.ts';
+import { COVERAGE_NAMES, OBSERVER_NAMES, TARGET_NAMES } from '../verbs/options.ts';
 
 const about = <const T extends v.GenericSchema>(schema: T, text: string) =>
   v.optional(v.pipe(schema, v.description(text)));
@@ -128,6 +128,10 @@ export const CONFIG = v.strictObject({
     'What is done. Default: what suits the model, the data and the target.',
   ),
   target: about(v.picklist(TARGET_NAMES), 'Where the result is to run: chooses mode and types.'),
+  coverage: about(
+    v.picklist(COVERAGE_NAMES),
+    'Mode static: "kernels" (default): what onnxruntime computes in integers; "all": operators that NPUs compute so too.',
+  ),
   global: about(LEVEL, 'How every node is quantized that nothing else speaks of.'),
   opTypes: levels('By operator, such as Conv or com.microsoft::Gelu.'),
   namePatterns: levels('By node name; * stands for anything, the first pattern that matches wins.'),

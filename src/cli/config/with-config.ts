@@ -17,9 +17,9 @@ export async function withConfig<T extends Words>(words: T): Promise<T> {
   if (words.config === undefined) return words;
   const settings = await readConfig(words.config);
   checkSections(settings, words.config);
-  const { target, names, externalData, calibration = {}, exclude = [] } = settings;
+  const { target, coverage, names, externalData, calibration = {}, exclude = [] } = settings;
   const { data: calibrate, images, ...dealing } = calibration;
-  const file = { target, names, externalData, calibrate, ...dealing, ...pixels(images) };
+  const file = { target, coverage, names, externalData, calibrate, ...dealing, ...pixels(images) };
   return {
     ...defined(file),
     ...words,
@@ -29,7 +29,7 @@ export async function withConfig<T extends Words>(words: T): Promise<T> {
 }
 
 /** What a section is about is a mode of its own. */
-function checkSections({ mode, weights, float16 }: Config, path: string): void {
+function checkSections({ mode, coverage, weights, float16 }: Config, path: string): void {
   const refuse = (section: string, modes: string): UsageError =>
     new UsageError(
       `${path}: mode: expected ${modes} beside '${section}', got '${mode}'`,
@@ -40,6 +40,16 @@ function checkSections({ mode, weights, float16 }: Config, path: string): void {
   }
   if (float16 && (mode === 'static' || mode === 'dynamic')) {
     throw refuse('float16', "'float16' or 'weight-only'");
+  }
+  if (coverage !== undefined && mode !== undefined && mode !== 'static') {
+    throw refuse('coverage', "'static'");
+  }
+  const other = weights !== undefined ? 'weights' : float16 ? 'float16' : undefined;
+  if (coverage !== undefined && other !== undefined) {
+    throw new UsageError(
+      `${path}: expected 'coverage' or '${other}', got both`,
+      'They are of different modes.',
+    );
   }
 }
 

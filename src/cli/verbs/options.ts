@@ -1,6 +1,6 @@
 /** Options that `quantize` and `calibrate` share: which data, and how ranges are chosen from it. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import type { ActivationDType, WeightDType } from 'zeropoint/onnx';
+import type { ActivationDType, Coverage, WeightDType } from 'zeropoint/onnx';
 import type { Config } from '../config/schema.ts';
 import { collect, parseCount, parseSeed } from './common.ts';
 
@@ -17,6 +17,8 @@ export type ObserverName = (typeof OBSERVER_NAMES)[number];
 
 const ACTIVATION_DTYPES: readonly ActivationDType[] = ['uint8', 'int8', 'uint16', 'int16'];
 const WEIGHT_DTYPES: readonly WeightDType[] = ['int8', 'uint8', 'int4', 'uint4'];
+/** Which operators static mode quantizes. */
+export const COVERAGE_NAMES = ['kernels', 'all'] as const satisfies readonly Coverage[];
 /** Names and aliases of the library's TARGETS, which is not loaded for `--help`. */
 export const TARGET_NAMES = [
   'onnxruntime-cpu',
@@ -39,6 +41,7 @@ export interface ConfigurationOptions {
   /** What the file says that no word can say; src/cli/config/with-config.ts puts it here. */
   readonly settings?: Config;
   readonly target?: (typeof TARGET_NAMES)[number];
+  readonly coverage?: Coverage;
   readonly perTensor?: boolean;
   readonly observer?: ObserverName;
   readonly activationDtype?: ActivationDType;
@@ -62,13 +65,14 @@ export interface DataOptions {
   readonly channels?: 'rgb' | 'bgr' | 'gray';
 }
 
-/** Words about activations and their codes, as commander names them: no other mode has them. */
+/** Words about activations, their codes and their operators, as commander names them: no other mode has them. */
 export const INTEGER_WORDS: string[] = [
   'observer',
   'activationDtype',
   'weightDtype',
   'reduceRange',
   'perTensor',
+  'coverage',
   'static',
   'dynamic',
 ];
@@ -86,6 +90,12 @@ export function addConfigurationOptions(command: Command): void {
       '--target <name>',
       'where the result is to run: decides what nothing else does (default: onnxruntime-cpu)',
     ).choices(TARGET_NAMES),
+    new Option(
+      '--coverage <which>',
+      'static: what onnxruntime computes in integers, or operators that NPUs do too (default: kernels)',
+    )
+      .choices(COVERAGE_NAMES)
+      .conflicts('dynamic'),
     new Option('--per-tensor', 'one scale for each weight instead of one for each channel'),
     new Option('--observer <name>', 'how ranges are chosen from the data').choices(OBSERVER_NAMES),
     new Option(
