@@ -6,7 +6,7 @@ import { elementCount } from '../tensor/shape.ts';
 import { floatInput } from '../tensor/cast.ts';
 import { CalibrationError } from '../errors.ts';
 import type { Granularity, QParams, TensorLike } from '../quant/types.ts';
-import { finiteExtremes } from './extremes.ts';
+import { finiteExtremes, type FiniteExtremes } from './extremes.ts';
 import { emptyError, mergeError, type ObserveContext } from './observer.ts';
 import { float32ListText, float32Text } from './source-text.ts';
 import { countField, extremesField, saveExtremes, stateError } from './state.ts';
@@ -36,18 +36,39 @@ export abstract class RangeObserver extends UniformObserver {
     const where = this.where(context);
     const input = floatInput(x, where);
     if (elementCount(input.shape) === 0) return x;
-    const batch = finiteExtremes(input, this.granularity, where);
-    if (this.min.length !== 0 && this.min.length !== batch.min.length)
-      throw this.#countError(batch.min.length, where);
-    this.infinities += batch.infinities;
-    if (this.min.length === 0) {
-      this.min = batch.min;
-      this.max = batch.max;
-      return x;
-    }
-    this.#update(this.min, batch.min, 'min');
-    this.#update(this.max, batch.max, 'max');
+    this.#take(finiteExtremes(input, this.granularity, where), where);
     return x;
+  }
+
+  /** Whether {@link observeExtremes} says all that this observer wants to know of a tensor. */
+  get needsOnlyExtremes(): boolean {
+    return this.granularity.kind === 'per_tensor';
+  }
+
+  /**
+   * As `observe` of a tensor whose smallest and largest value are these, for whoever has computed them elsewhere. Only for
+   * observers of whole tensors. Throws RangeError unless both are finite and in order.
+   */
+  observeExtremes(min: number, max: number, context?: ObserveContext): void {
+    const where = this.where(context);
+    if (!(Number.isFinite(min) && Number.isFinite(max) && min <= max))
+      throw new RangeError(
+        `${where}: expected a finite minimum and maximum, in order, got ${min} and ${max}`,
+      );
+    const one = (value: number): Float32Array => Float32Array.of(value + 0);
+    this.#take({ min: one(min), max: one(max), infinities: 0 }, where);
+  }
+
+  #take({ min, max, infinities }: FiniteExtremes, where: string): void {
+    if (this.min.length !== 0 && this.min.length !== min.length) throw this.#countError(min.length, where);
+    this.infinities += infinities;
+    if (this.min.length === 0) {
+      this.min = min;
+      this.max = max;
+      return;
+    }
+    this.#update(this.min, min, 'min');
+    this.#update(this.max, max, 'max');
   }
 
   #countError(got: number, where: string): CalibrationError {

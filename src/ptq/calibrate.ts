@@ -1,14 +1,18 @@
 /**
  * Runs batches through the original model and shows each planned activation to its observer. One pass; memory is one
- * batch of activations (two while they overlap: the runtime computes the next batch while observers look at this one).
+ * batch of activations. Of values whose observers want no more than the extremes, the runtime finds those itself.
+ *
+ * Tried and rejected: beginning the next run before observers look at this one. onnxruntime-node computes inside a
+ * callback of the event loop, so nothing else runs meanwhile, and two batches of activations are held.
  */
 import { CalibrationError } from '../errors.ts';
 import type { Observer } from '../observers/index.ts';
 import { observerFromJSON } from '../observers/index.ts';
 import { sampleCount } from '../runners/sample-count.ts';
 import type { ModelRunner } from '../runners/types.ts';
-import type { Tensor, TensorLike } from '../tensor/tensor.ts';
 import { makeObserver } from './observer-spec.ts';
+import { Watch } from './watch.ts';
+import type { TensorLike } from '../tensor/tensor.ts';
 import type { JobOptions } from './job.ts';
 import type { Plan, PlannedActivation } from './plan.ts';
 
@@ -42,17 +46,13 @@ export async function calibrate(
 ): Promise<Plan> {
   const { signal, onProgress, checkpoint } = options;
   const observers = openObservers(plan);
-  const names = [...observers.keys()];
-  const inputs = new Set(runner.inputs.map((input) => input.name));
-  const fetch = names.filter((name) => !inputs.has(name));
+  const watch = new Watch(runner, observers);
   let samples = plan.samples;
   let seen = 0;
   const soFar = (): Plan => ({ ...plan, activations: closeObservers(plan, observers), samples });
-  for await (const { feeds, results } of overlapped(batches, (batch) =>
-    runner.run(batch, { fetch, signal }),
-  )) {
+  for await (const feeds of batches) {
     signal?.throwIfAborted();
-    for (const [name, observer] of observers) observer.observe(valueOf(name, feeds, results));
+    await watch.show(feeds, signal);
     samples += sampleCount(feeds);
     seen++;
     onProgress?.({ stage: 'calibrate', done: seen, unit: 'batches', samples });
@@ -66,32 +66,6 @@ export async function calibrate(
     });
   }
   return soFar();
-}
-
-interface BatchResult {
-  readonly feeds: Batch;
-  readonly results: Readonly<Record<string, Tensor>>;
-}
-
-/** Starts the next run before the last one's results are looked at. */
-async function* overlapped(
-  batches: Batches,
-  run: (batch: Batch) => Promise<Record<string, Tensor>>,
-): AsyncGenerator<BatchResult> {
-  let pending: { readonly feeds: Batch; readonly running: Promise<Record<string, Tensor>> } | undefined;
-  for await (const feeds of batches) {
-    const ready = pending && { feeds: pending.feeds, results: await pending.running };
-    const running = run(feeds);
-    // Whoever stops early never awaits it; its failure must not count as unhandled then.
-    running.catch(() => undefined);
-    pending = { feeds, running };
-    if (ready !== undefined) yield ready;
-  }
-  if (pending !== undefined) yield { feeds: pending.feeds, results: await pending.running };
-}
-
-function valueOf(name: string, feeds: Batch, results: Readonly<Record<string, Tensor>>): TensorLike {
-  return results[name] ?? feeds[name];
 }
 
 function openObservers(plan: Plan): Map<string, Observer> {

@@ -14,7 +14,7 @@ import { ortNode } from './ort-node.ts';
 import { ortWeb } from './ort-web.ts';
 import type { RunnerSource } from './runner-source.ts';
 import { withTemporaryModel } from './temporary-model.ts';
-import type { ModelRunner, RunnerOptions } from './types.ts';
+import type { ExtremesResult, Feeds, ModelRunner, RunnerOptions } from './types.ts';
 
 /** y = relu(x · w); x is [N, 2]. Inner values have no type, as in many files. */
 function mlp(): Model {
@@ -52,6 +52,16 @@ function temporaryFolder(): string {
   return folder;
 }
 
+function runForExtremes(
+  runner: ModelRunner,
+  feeds: Feeds,
+  extremesOf: readonly string[],
+  fetch: readonly string[] = [],
+): Promise<ExtremesResult> {
+  if (runner.runForExtremes === undefined) throw new TypeError('expected a runner that finds extremes');
+  return runner.runForExtremes(feeds, { extremesOf, fetch });
+}
+
 const numbers = (t: Tensor): number[] => Array.from(t.data as Float32Array);
 
 describe.each([
@@ -75,6 +85,41 @@ describe.each([
     expect(numbers(inner.h)).toEqual([-3, 3]);
     expect(inner.x).toBe(X);
     expect(Object.keys(await runner.run({ x: X }))).toEqual(['y']);
+  });
+
+  it('finds extremes of values where they are, beside what is fetched', async () => {
+    const runner = await open(make, mlp());
+    const { results, extremes } = await runForExtremes(runner, { x: X }, ['h'], ['y']);
+    expect(extremes).toEqual({ h: { min: -3, max: 3 } });
+    expect(numbers(results.y)).toEqual([0, 3]);
+    expect(Object.keys(results)).toEqual(['y']);
+    expect(Object.keys(await runner.run({ x: X }))).toEqual(['y']);
+  });
+
+  it.each([
+    ['NaN', NaN],
+    ['an infinity', -Infinity],
+  ])('has no extremes of a value with %s', async (_what, odd) => {
+    const runner = await open(make, mlp());
+    const x = tensor([
+      [odd, 0],
+      [5, 1],
+    ]);
+    expect((await runForExtremes(runner, { x }, ['h', 'x'])).extremes).toEqual({});
+    expect((await runForExtremes(runner, { x: X }, ['h'])).extremes).toEqual({ h: { min: -3, max: 3 } });
+  });
+
+  it('has no extremes of other dtypes and of values that the runtime cannot reduce', async () => {
+    const model = buildModel((b) => {
+      const x = b.input('x', 'float32', ['N', 2]);
+      b.output(b.op('Cast', [x], { to: 7 }, 'whole'), 'whole', 'int64', ['N', 2]);
+    });
+    const runner = await open(make, model);
+    expect((await runForExtremes(runner, { x: X }, ['whole', 'x'])).extremes).toEqual({
+      x: { min: 1, max: 5 },
+    });
+    const none = tensor(new Float32Array(0), [0, 2]);
+    expect((await runForExtremes(runner, { x: none }, ['x'], ['whole'])).results.whole.shape).toEqual([0, 2]);
   });
 
   it('gives the same from bytes, a Blob and a path with external data', async () => {

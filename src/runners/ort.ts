@@ -6,10 +6,19 @@ import { QuantError, UnsupportedError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { asTensor } from '../tensor/cast.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { exposeValues } from './expose.ts';
+import { exposeValues, type ExtremesNames } from './expose.ts';
 import { checkFeeds } from './feeds.ts';
 import { inputValues, outputValues } from './runner-values.ts';
-import type { Feeds, ModelRunner, RunnerOptions, RunnerValue, RunOptions } from './types.ts';
+import type {
+  Extremes,
+  ExtremesOptions,
+  ExtremesResult,
+  Feeds,
+  ModelRunner,
+  RunnerOptions,
+  RunnerValue,
+  RunOptions,
+} from './types.ts';
 
 export interface OrtTensor {
   readonly data: unknown;
@@ -62,13 +71,25 @@ export async function openOrtRunner(backend: OrtBackend): Promise<ModelRunner> {
   return runner;
 }
 
+/** A session and what it was made for. */
+interface OpenSession {
+  readonly key: string;
+  readonly session: OrtSession;
+  /** Names of the scalars that give extremes, by the value they are of. */
+  readonly added: ReadonlyMap<string, ExtremesNames>;
+}
+
+const NOTHING_ADDED: OpenSession['added'] = new Map();
+
 class OrtRunner implements ModelRunner {
   readonly name: string;
   readonly inputs: readonly RunnerValue[];
   readonly outputs: readonly RunnerValue[];
   readonly #backend: OrtBackend;
   /** The only session: two would hold the weights twice. */
-  #session: { readonly key: string; readonly session: OrtSession } | undefined;
+  #session: OpenSession | undefined;
+  /** Set once the runtime has refused to reduce values: then they are to be fetched. */
+  #lacksExtremes = false;
   /** Ends when all that was asked for is done: runtimes run one thing at a time. */
   #queue: Promise<unknown> = Promise.resolve();
   #disposed = false;
@@ -93,17 +114,45 @@ class OrtRunner implements ModelRunner {
       const tensors = checkFeeds(this.inputs, feeds);
       const fed = (fetch ?? []).filter((name) => Object.hasOwn(tensors, name));
       const wanted = fetch && [...new Set(fetch)].filter((name) => !fed.includes(name));
-      const results = wanted?.length === 0 ? {} : await this.#compute(tensors, wanted);
+      const results =
+        wanted?.length === 0 ? {} : await this.#compute(await this.#open(wanted), tensors, wanted);
       for (const name of fed) results[name] = tensors[name];
       return results;
     });
   }
 
+  async runForExtremes(feeds: Feeds, options: ExtremesOptions): Promise<ExtremesResult> {
+    const found = this.#lacksExtremes ? undefined : await this.#inTurn(() => this.#reduced(feeds, options));
+    return found ?? { results: await this.run(feeds, options), extremes: {} };
+  }
+
+  /** undefined if the runtime cannot reduce these values: a float16 among them, a dimension of 0. */
+  async #reduced(
+    feeds: Feeds,
+    { fetch = [], extremesOf, signal }: ExtremesOptions,
+  ): Promise<ExtremesResult | undefined> {
+    signal?.throwIfAborted();
+    const tensors = checkFeeds(this.inputs, feeds);
+    const values = [...new Set(fetch)].filter((name) => !Object.hasOwn(tensors, name));
+    try {
+      const open = await this.#open(values, extremesOf);
+      const scalars = [...open.added.values()].flatMap(({ min, max, sum }) => [min, max, sum]);
+      const results = await this.#compute(open, tensors, [...values, ...scalars]);
+      const extremes = extremesFrom(open.added, results);
+      for (const name of scalars) delete results[name];
+      return { results, extremes };
+    } catch (error) {
+      if (!(error instanceof UnsupportedError)) throw error;
+      this.#lacksExtremes = true;
+      return undefined;
+    }
+  }
+
   async #compute(
+    { session }: OpenSession,
     tensors: Readonly<Record<string, Tensor>>,
     wanted: readonly string[] | undefined,
   ): Promise<Record<string, Tensor>> {
-    const session = await this.#open(wanted);
     const { ort } = this.#backend;
     const inputs = mapValues(tensors, ({ dtype, data, shape }) => new ort.Tensor(dtype, data, shape));
     const names = wanted ?? this.outputs.map((output) => output.name);
@@ -111,19 +160,26 @@ class OrtRunner implements ModelRunner {
     return mapValues(outputs, owned);
   }
 
-  async #open(wanted: readonly string[] | undefined): Promise<OrtSession> {
-    const names = this.#isPlain(wanted) ? undefined : wanted?.toSorted();
-    const key = JSON.stringify(names ?? null);
-    if (this.#session?.key === key) return this.#session.session;
+  async #open(
+    wanted: readonly string[] | undefined,
+    extremesOf: readonly string[] = [],
+  ): Promise<OpenSession> {
+    const isPlain = extremesOf.length === 0 && this.#isPlain(wanted);
+    const key = isPlain ? '' : JSON.stringify([wanted?.toSorted(), extremesOf.toSorted()]);
+    if (this.#session?.key === key) return this.#session;
     await this.#close();
-    const session = await this.#wrapped('load the model', () => {
-      const { model } = this.#backend;
-      return names === undefined
-        ? this.#backend.openFile()
-        : this.#backend.openModel(exposeValues(model, names));
-    });
-    this.#session = { key, session };
-    return session;
+    const { model } = this.#backend;
+    const open = (load: () => Promise<OrtSession>): Promise<OrtSession> =>
+      this.#wrapped('load the model', load);
+    if (isPlain) {
+      const session = await open(() => this.#backend.openFile());
+      this.#session = { key, session, added: NOTHING_ADDED };
+      return this.#session;
+    }
+    const { model: copy, added } = exposeValues(model, wanted ?? [], extremesOf);
+    const session = await open(() => this.#backend.openModel(copy));
+    this.#session = { key, session, added };
+    return this.#session;
   }
 
   #isPlain(wanted: readonly string[] | undefined): boolean {
@@ -167,6 +223,20 @@ class OrtRunner implements ModelRunner {
 /** The tensor as ours. Both packages copy results out of the runtime's memory, so nothing is shared with it. */
 function owned(tensor: OrtTensor): Tensor {
   return asTensor(tensor, 'run');
+}
+
+/** Extremes of values without NaN and infinities, which show in the sum (as do values too large to add up). */
+function extremesFrom(
+  added: OpenSession['added'],
+  results: Readonly<Record<string, Tensor>>,
+): Record<string, Extremes> {
+  const extremes: Record<string, Extremes> = {};
+  for (const [name, names] of added) {
+    const [min, max, sum] = [names.min, names.max, names.sum].map((scalar) => results[scalar]);
+    if (min.dtype !== 'float32' || !Number.isFinite(sum.data[0])) continue;
+    extremes[name] = { min: min.data[0] as number, max: max.data[0] as number };
+  }
+  return extremes;
 }
 
 function runtimeError(runtime: string, deed: string, cause: unknown): UnsupportedError {

@@ -21,6 +21,26 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Smallest and largest value of a tensor without NaN and infinities. */
+export interface Extremes {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** What {@link ModelRunner.runForExtremes} shall give. */
+export interface ExtremesOptions extends RunOptions {
+  /** Values whose extremes to give, by name. */
+  readonly extremesOf: readonly string[];
+}
+
+/** What {@link ModelRunner.runForExtremes} gives. */
+export interface ExtremesResult {
+  /** What was to be fetched. */
+  readonly results: Record<string, Tensor>;
+  /** By name. A value is missing if it is no float32, is empty or has NaN or infinities: look at it itself then. */
+  readonly extremes: Readonly<Record<string, Extremes>>;
+}
+
 /** A model that is loaded by a runtime. */
 export interface ModelRunner {
   /** The runtime, its version and where it computes: `onnxruntime-node 1.30.0 (cpu)`. */
@@ -37,6 +57,11 @@ export interface ModelRunner {
    *   RUNTIME_FAILED with the runtime's own error as `cause`; RangeError for a value that the graph does not compute.
    */
   run(feeds: Feeds, options?: RunOptions): Promise<Record<string, Tensor>>;
+  /**
+   * As `run`, and the runtime finds the extremes of further values where they are: copying them out costs about as much
+   * as computing them. Optional: who calibrates with a runner that lacks it fetches all values.
+   */
+  runForExtremes?(feeds: Feeds, options: ExtremesOptions): Promise<ExtremesResult>;
   /** Frees the runtime's memory. A disposed runner cannot run. */
   dispose(): Promise<void>;
 }
