@@ -34,6 +34,7 @@ export { directorySink, MemorySink } from './formats/sink.ts';
 export type { Sink, SinkLike } from './formats/sink.ts';
 export type { Source, SourceLike } from './formats/source.ts';
 export {
+  batchSizeFor,
   compareOutputs,
   createRunner,
   inputValues,

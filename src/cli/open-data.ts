@@ -2,6 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import {
+  batchSizeFor,
   inputValues,
   openCalibrationData,
   openImageData,
@@ -27,7 +28,13 @@ export async function openData(
   const { calibrate: path, batchSize, samples, shuffle, shard } = options;
   if (path === undefined) return undefined;
   const seed = seedOf(shuffle);
-  const dealing: CalibrationDataOptions = { batchSize, samples, seed, shard };
+  const dealing: CalibrationDataOptions = {
+    batchSize,
+    defaultBatchSize: batchSizeFor(model),
+    samples,
+    seed,
+    shard,
+  };
   if (await isFolder(path)) return openFolder(path, model, { ...options, ...dealing });
   const word = IMAGE_WORDS.find((name) => options[name] !== undefined);
   if (word !== undefined) {

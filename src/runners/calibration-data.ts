@@ -17,7 +17,8 @@ import type { RunnerValue } from './types.ts';
  *   fit, CALIBRATION_EMPTY if there is no sample; from `batches`, CALIBRATION_NAN with array and sample. FormatError for
  *   other files.
  * @example
- * const data = await openCalibrationData('data.npz', inputValues(model), { samples: 128, seed: 1 });
+ * const dealing = { samples: 128, seed: 1, defaultBatchSize: batchSizeFor(model) };
+ * const data = await openCalibrationData('data.npz', inputValues(model), dealing);
  * const { model: int8 } = await quantizeStatic(model, { batches: data.batches() });
  */
 export async function openCalibrationData(

@@ -1,4 +1,5 @@
 /** Runners: the public names. */
+export { batchSizeFor } from './batch-size.ts';
 export { createRunner } from './create-runner.ts';
 export { openCalibrationData } from './calibration-data.ts';
 export type { CalibrationData, CalibrationDataOptions, PassOptions, Shard } from './sample-set.ts';

@@ -40,8 +40,10 @@ export interface Shard {
 
 /** How samples are dealt out. */
 export interface CalibrationDataOptions {
-  /** Samples in one batch. Default 32, or what the model fixes. The last batch may be smaller. */
+  /** Samples in one batch. Default: what the model fixes, else `defaultBatchSize`. The last batch may be smaller. */
   readonly batchSize?: number;
+  /** Used where neither `batchSize` nor the model says. Default 32; `batchSizeFor(model)` suits large models too. */
+  readonly defaultBatchSize?: number;
   /** How many samples to use. Default: all. */
   readonly samples?: number;
   /** Draw the samples at random with this seed, in the order of the file; without it, take the first. */
@@ -69,14 +71,15 @@ export interface CalibrationData {
   batches(options?: PassOptions): AsyncGenerator<Record<string, Tensor>>;
 }
 
-const DEFAULT_BATCH = 32;
+/** Samples in a batch if nobody says. */
+export const DEFAULT_BATCH = 32;
 
 /** @throws CalibrationError CALIBRATION_INPUT for a batch size that the model does not take, CALIBRATION_EMPTY */
 export function dealOut(set: SampleSet, options: CalibrationDataOptions): CalibrationData {
   const { available, fixedBatch } = set;
   const { seed, shard } = options;
   checkShard(shard);
-  const batchSize = batchSizeOf(fixedBatch, options.batchSize);
+  const batchSize = batchSizeOf(fixedBatch, options);
   const wanted = Math.min(options.samples ?? available, available);
   const used = fixedBatch === undefined ? wanted : wanted - (wanted % batchSize);
   if (used === 0) throw emptyError(available, batchSize, fixedBatch !== undefined);
@@ -99,9 +102,12 @@ function checkShard(shard: Shard | undefined): void {
   throw new RangeError(`${WHERE}: expected a shard from 1 to its count, got ${index} of ${count}`);
 }
 
-function batchSizeOf(fixed: number | undefined, wanted: number | undefined): number {
+function batchSizeOf(
+  fixed: number | undefined,
+  { batchSize: wanted, defaultBatchSize = DEFAULT_BATCH }: CalibrationDataOptions,
+): number {
   if (fixed === undefined || wanted === undefined || wanted === fixed)
-    return fixed ?? wanted ?? DEFAULT_BATCH;
+    return fixed ?? wanted ?? defaultBatchSize;
   throw new CalibrationError(`${WHERE}: expected batches of ${fixed}, which the model fixes, got ${wanted}`, {
     code: 'CALIBRATION_INPUT',
     hint: 'Leave the batch size out.',

@@ -122,7 +122,11 @@ export function addDataOptions(command: Command): void {
       '.npz with an array for each input, .npy for a single input, .jsonl with a sample a line, or a folder of images',
     )
     .option('--samples <count>', 'samples to calibrate with (default: all)', parseCount)
-    .option('--batch-size <count>', 'samples in one run (default: 32, or what the model fixes)', parseCount)
+    .option(
+      '--batch-size <count>',
+      'samples in one run (default: what the model fixes, else 1 to 32, fewer the larger the model)',
+      parseCount,
+    )
     .option('--shuffle [seed]', 'with --samples: draw them at random instead of taking the first', parseSeed)
     .option('--size <n|HxW>', 'images: length of the shorter side, or both sides', parsePixels)
     .option(
