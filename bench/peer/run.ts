@@ -1,0 +1,148 @@
+/**
+ * zeropoint beside onnxruntime's Python quantizer: the same models, settings and data, in one run. Each job is a process of
+ * its own, in turn (theirs, ours, theirs, ...), and the least of the rounds counts; then both results are run in turn.
+ *
+ *   python bench/peer/models.py FOLDER                       makes the models (torch, torchvision, transformers)
+ *   npx tsx --tsconfig tsconfig.run.json bench/peer/run.ts FOLDER [--rounds 3] [--only WORDS] [--write]
+ *
+ * after a build. Python: ZEROPOINT_PYTHON, else .venv/bin/python. `--only minilm,static` takes jobs whose line has all
+ * the words; `--write` writes docs/peers.md.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { evaluate, type Evaluation } from './evaluate.ts';
+import { report } from './report.ts';
+
+/** Settings of a job, as job.mjs and quantize.py read them. */
+type Job = Readonly<Record<string, unknown>> & { readonly mode: 'dynamic' | 'static' | 'weights' };
+
+/** What one side's process says of itself, and how long it took from outside. */
+export interface Cost {
+  /** The call alone. */
+  readonly seconds: number;
+  /** Start and imports too. */
+  readonly process: number;
+  readonly megabytes: number;
+}
+
+export interface Row {
+  readonly model: string;
+  readonly job: string;
+  readonly ours: Cost;
+  /** undefined if it ran out of memory (18 GB). */
+  readonly theirs: Cost | undefined;
+  readonly evaluation: Evaluation | undefined;
+}
+
+const TABLES = { mode: 'dynamic', weights: 'QInt8', perChannel: false } as const;
+const CONVOLUTIONS = { mode: 'dynamic', weights: 'QUInt8', perChannel: false, convolutions: true } as const;
+const BLOCKS = { mode: 'weights', blockSize: 32 } as const;
+const ranges = (method: string, samples = 128): Job => ({ mode: 'static', method, samples });
+
+const VISION: Readonly<Record<string, Job>> = {
+  dynamic: CONVOLUTIONS,
+  'static, min/max': ranges('MinMax'),
+  'static, percentile': ranges('Percentile'),
+  'static, entropy': ranges('Entropy'),
+};
+const TEXT: Readonly<Record<string, Job>> = {
+  dynamic: TABLES,
+  'dynamic, by channel': { ...TABLES, perChannel: true },
+  'static, min/max': ranges('MinMax'),
+  'weights, 4 bits': BLOCKS,
+};
+
+/** Histograms of BERT-base and the decoder take the peer more than 18 GB for 128 samples: not among the jobs. */
+const JOBS: Readonly<Record<string, Readonly<Record<string, Job>>>> = {
+  resnet18: VISION,
+  mobilenet_v2: VISION,
+  minilm: { ...TEXT, 'static, percentile': ranges('Percentile') },
+  bert_base: TEXT,
+  decoder_134m: TEXT,
+};
+
+const local = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const PYTHON = process.env.ZEROPOINT_PYTHON ?? local('../../.venv/bin/python');
+const OUT_OF_MEMORY = 3;
+
+/** Runs one side's job; undefined if it ran out of memory. */
+function runJob(command: string, args: readonly string[]): Cost | undefined {
+  const start = performance.now();
+  const run = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 2 ** 28 });
+  const whole = (performance.now() - start) / 1000;
+  if (run.status === OUT_OF_MEMORY) return undefined;
+  if (run.status !== 0) throw new Error(`${command} ${args.join(' ')}: ${run.stderr.slice(-2000)}`);
+  const { seconds, megabytes } = JSON.parse(run.stdout.trim().split('\n').at(-1) ?? '') as Cost;
+  return { seconds, process: whole, megabytes };
+}
+
+/** The least of what rounds took: disturbances only add. */
+function least(costs: readonly Cost[]): Cost {
+  const of = (key: keyof Cost): number => Math.min(...costs.map((cost) => cost[key]));
+  return { seconds: of('seconds'), process: of('process'), megabytes: of('megabytes') };
+}
+
+async function compare(folder: string, model: string, name: string, job: Job, rounds: number): Promise<Row> {
+  const temporary = mkdtempSync(join(tmpdir(), 'zeropoint-peer-'));
+  const [theirFile, ourFile] = ['theirs.onnx', 'ours.onnx'].map((file) => join(temporary, file));
+  const source = join(folder, `${model}.onnx`);
+  const rest = job.mode === 'static' ? [join(folder, `${model}.npz`)] : [];
+  const costs: { theirs: Cost[]; ours: Cost[] } = { theirs: [], ours: [] };
+  try {
+    for (let round = 0; round < rounds; round++) {
+      const words = (out: string): string[] => [source, out, JSON.stringify(job), ...rest];
+      const theirs = runJob(PYTHON, [local('quantize.py'), ...words(theirFile)]);
+      const ours = runJob(process.execPath, [local('job.mjs'), ...words(ourFile)]);
+      if (ours === undefined) throw new Error(`${model}, ${name}: expected a result, got out of memory`);
+      costs.ours.push(ours);
+      if (theirs !== undefined) costs.theirs.push(theirs);
+    }
+    const isWhole = costs.theirs.length === rounds;
+    const evaluation = isWhole
+      ? await evaluate(source, { ours: ourFile, theirs: theirFile }, join(folder, `${model}_held.npz`))
+      : undefined;
+    return {
+      model,
+      job: name,
+      ours: least(costs.ours),
+      theirs: isWhole ? least(costs.theirs) : undefined,
+      evaluation: evaluation && { ...evaluation, bytes: sizes(ourFile, theirFile) },
+    };
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
+function sizes(ours: string, theirs: string): Evaluation['bytes'] {
+  return { ours: statSync(ours).size, theirs: statSync(theirs).size };
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: 'string' }, only: { type: 'string' }, write: { type: 'boolean' } },
+});
+const [folder] = positionals;
+if (folder === undefined || !existsSync(folder) || !existsSync(PYTHON)) {
+  console.error(`peer: expected the folder of models.py and Python at ${PYTHON}, got ${String(folder)}`);
+  process.exit(2);
+}
+const words = values.only?.split(',') ?? [];
+const rows: Row[] = [];
+for (const [model, jobs] of Object.entries(JOBS)) {
+  for (const [name, job] of Object.entries(jobs)) {
+    if (!words.every((word) => `${model}: ${name}`.includes(word))) continue;
+    rows.push(await compare(folder, model, name, job, Number(values.rounds ?? 3)));
+    console.log(report(rows.slice(-1)).split('\n').at(-1));
+  }
+}
+const text = report(rows);
+console.log(`\n${text}`);
+if (values.write === true) {
+  const path = local('../../docs/peers.md');
+  const [head] = readFileSync(path, 'utf8').split('<!-- figures -->');
+  writeFileSync(path, `${head}<!-- figures -->\n\n${cpus().length} cores, ${cpus()[0].model}.\n\n${text}\n`);
+}
