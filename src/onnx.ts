@@ -72,6 +72,7 @@ export { clean } from './passes/clean.ts';
 export { eliminateIdentity } from './passes/eliminate-identity.ts';
 export { foldConstants } from './passes/fold-constants.ts';
 export { foldBatchNormalization } from './passes/fold-batch-normalization.ts';
+export { inlineFunctions } from './passes/inline-functions.ts';
 export { mergeDuplicateInitializers } from './passes/merge-duplicate-initializers.ts';
 export { raiseOpset } from './passes/raise-opset.ts';
 export { removeUnused } from './passes/remove-unused.ts';

@@ -168,9 +168,13 @@ describe(`bodies: SQNR > ${LEAST_SQNR} dB at every level`, () => {
 });
 
 describe('local functions', () => {
-  it('stay in float, node by node with the reason', async () => {
-    const model = buildModel((b) =>
-      b.output(b.op('MatMul', [b.input('x', 'float32', [K, K]), b.constant('w', random([K, K]))]), 'y'),
+  it('of another opset stay in float, node by node with the reason', async () => {
+    const model = buildModel(
+      (b) => {
+        const product = b.op('MatMul', [b.input('x', 'float32', [K, K]), b.constant('w', random([K, K]))]);
+        b.output(b.op('test.twice', [product]), 'y');
+      },
+      { opsets: { test: 1 } },
     );
     const body = buildGraph((b) => {
       b.output(b.op('MatMul', [b.op('Relu', [b.input('x', 'float32')], {}, 'r'), constantNode(b, 2)]), 'y');
@@ -181,11 +185,12 @@ describe('local functions', () => {
       domain: 'test',
       name: 'twice',
       body,
-      opsetImports: new Map([['', 21]]),
+      opsetImports: new Map([['', 20]]),
     });
     const { report } = await quantizeDynamic(model);
     expect(report.quantized).toHaveLength(1);
     expect(report.skipped.map(({ opType, reason }) => `${opType}: ${reason}`)).toEqual([
+      'test.twice: test.twice has no dynamic integer form here',
       'Relu: it lies in the local function twice',
       'MatMul: it lies in the local function twice',
     ]);

@@ -1,5 +1,6 @@
 /** What a model must not be when quantization starts, and what must have come of it. */
 import { GraphError } from '../errors.ts';
+import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import type { SkippedNode } from '../passes/pass.ts';
 
@@ -8,7 +9,11 @@ const QUANTIZED_OPS =
 
 /** @throws GraphError GRAPH_NOT_QUANTIZABLE if the model holds integer arithmetic already. */
 export function checkNotQuantized(model: Model): void {
-  for (const node of model.graph.allNodes()) {
+  for (const graph of [model.graph, ...model.functions.map(({ body }) => body)]) checkGraph(graph);
+}
+
+function checkGraph(graph: Graph): void {
+  for (const node of graph.allNodes()) {
     if (!QUANTIZED_OPS.test(node.opType)) continue;
     throw new GraphError(`quantize: expected a float model, got one that is quantized (${node.label})`, {
       code: 'GRAPH_NOT_QUANTIZABLE',

@@ -4,9 +4,12 @@ import type { Model } from '../graph/model.ts';
 import { checkOpset } from '../graph/opset.ts';
 import { getBackend } from '../kernels/backend.ts';
 import { clean } from '../passes/clean.ts';
+import { inlineFunctions } from '../passes/inline-functions.ts';
 import type { SkippedNode } from '../passes/pass.ts';
 import { raiseOpset } from '../passes/raise-opset.ts';
 import { removeUnusedInPlace } from '../passes/remove-unused.ts';
+import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
+import { checkMapping } from './check-mapping.ts';
 import { checkNotQuantized, checkSomethingQuantized } from './check-model.ts';
 import type { Converted } from './convert.ts';
 import type { QuantizationReport } from './report.ts';
@@ -28,6 +31,8 @@ export interface CopyJob {
   readonly leastOpset?: number;
   /** Older models are raised to this opset. */
   readonly raiseTo?: number;
+  /** Each name and pattern in it must be about a node of the model, or of a local function that is put in its place. */
+  readonly mapping?: QConfigMapping | undefined;
   /** Edits the copy, which it may. */
   readonly edit: (copy: Model) => Promise<Work>;
 }
@@ -36,12 +41,13 @@ export interface CopyJob {
  * Runs `edit` on a clean copy of a model.
  *
  * @throws UnsupportedError for an opset below the least; GraphError GRAPH_NOT_QUANTIZABLE if the model is quantized
- *   already, or nothing came of it
+ *   already, or nothing came of it; RangeError if a name or pattern of `mapping` is about no node
  */
 export async function quantizeCopy(
   model: Model,
-  { mode, leastOpset, raiseTo, edit }: CopyJob,
+  { mode, leastOpset, raiseTo, mapping, edit }: CopyJob,
 ): Promise<Converted> {
+  if (mapping !== undefined) checkMapping(mapping, model, (await inlineFunctions(model)).model);
   checkOpset(model, leastOpset);
   checkNotQuantized(model);
   const cleaned = (await clean(model)).model;
@@ -82,7 +88,7 @@ function importMicrosoft({ graph, opsetImports }: Model): void {
   if ([...graph.allNodes()].some(({ domain }) => domain === MICROSOFT)) opsetImports.set(MICROSOFT, 1);
 }
 
-/** A local function may be called with different weights, and has no initializers. */
+/** What is left of local functions could not be put where it is called; see inlineFunctions. */
 function functionNodes(model: Model): SkippedNode[] {
   return model.functions.flatMap(({ body, name }) =>
     [...body.allNodes()]

@@ -7,7 +7,6 @@ import type { Node } from '../graph/node.ts';
 import type { SkippedNode } from '../passes/pass.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import type { Converted, ConvertOptions } from './convert.ts';
-import { checkMapping } from './check-mapping.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import type { DynamicForm } from './dynamic/form.ts';
 import { formOf } from './dynamic/index.ts';
@@ -45,9 +44,8 @@ export async function quantizeDynamic(
   options: Omit<ConvertOptions, 'format'> = {},
 ): Promise<Converted> {
   const mapping = qconfigMapping ?? staticQConfigMapping(weights);
-  checkMapping(mapping, model);
   const edit = (copy: Model): Promise<Work> => quantizeNodes(copy, { mapping, convolutions }, options);
-  return quantizeCopy(model, { mode: 'dynamic', raiseTo: DYNAMIC_OPSET, edit });
+  return quantizeCopy(model, { mode: 'dynamic', raiseTo: DYNAMIC_OPSET, mapping, edit });
 }
 
 /** What is wanted. */

@@ -13,6 +13,7 @@ import type { Node } from '../graph/node.ts';
 import type { Value } from '../graph/value.ts';
 import { getBackend } from '../kernels/backend.ts';
 import { clean } from '../passes/clean.ts';
+import { inlineFunctions } from '../passes/inline-functions.ts';
 import type { SkippedNode } from '../passes/pass.ts';
 import { raiseOpset } from '../passes/raise-opset.ts';
 import { removeUnusedInPlace } from '../passes/remove-unused.ts';
@@ -50,7 +51,7 @@ export async function storeWeights(
   { qconfigMapping = staticQConfigMapping() }: StoreWeightsOptions = {},
   options: ConvertOptions = {},
 ): Promise<Converted> {
-  checkMapping(qconfigMapping, model);
+  checkMapping(qconfigMapping, model, (await inlineFunctions(model)).model);
   checkOpset(model);
   checkNotQuantized(model);
   const cleaned = (await clean(model)).model;

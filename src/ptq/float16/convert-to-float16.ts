@@ -9,6 +9,7 @@ import type { Node } from '../../graph/node.ts';
 import { checkOpset } from '../../graph/opset.ts';
 import { getBackend } from '../../kernels/backend.ts';
 import { clean } from '../../passes/clean.ts';
+import { inlineFunctions } from '../../passes/inline-functions.ts';
 import type { ConvertOptions } from '../convert.ts';
 import { signModel } from '../version.ts';
 import { Assignment } from './assign.ts';
@@ -65,7 +66,7 @@ export async function convertToFloat16(
   const keepsIO = ioChoice(model, options.keepIO ?? true);
   checkOpset(model);
   checkLeastOpset(model, dtype);
-  const keep = keepReason(model, options.keep ?? {}, options.overflows ?? []);
+  const keep = keepReason((await inlineFunctions(model)).model, options.keep ?? {}, options.overflows ?? []);
 
   const cleaned = (await clean(model)).model;
   const copy = cleaned === model ? model.clone() : cleaned;

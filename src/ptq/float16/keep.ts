@@ -80,7 +80,10 @@ const KEPT_FORMS: Readonly<Record<string, KeptForm>> = {
 export interface KeepOptions {
   /** A list by name, or operators; default `'default'`. Operators given here are added to the default list. */
   readonly opTypes?: KeepPreset | readonly string[];
-  /** Names, or patterns that match somewhere in a name. A node without a name goes by `Op(output)`. */
+  /**
+   * Names, or patterns that match somewhere in a name. A node without a name goes by `Op(output)`; those of a local
+   * function are `call/node`, and the name of the call means all of them.
+   */
   readonly names?: readonly (string | RegExp)[];
 }
 
@@ -139,7 +142,9 @@ function allNodes(model: Model): readonly Node[] {
 }
 
 function matches(pattern: string | RegExp, node: Node): boolean {
-  return typeof pattern === 'string' ? node.label === pattern : node.label.search(pattern) >= 0;
+  const { label } = node;
+  if (typeof pattern !== 'string') return label.search(pattern) >= 0;
+  return label === pattern || (pattern !== '' && label.startsWith(`${pattern}/`));
 }
 
 function noSuchNode(what: string): RangeError {

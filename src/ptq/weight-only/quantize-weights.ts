@@ -12,7 +12,6 @@
 import type { Model } from '../../graph/model.ts';
 import type { Node } from '../../graph/node.ts';
 import type { Converted, ConvertOptions } from '../convert.ts';
-import { checkMapping } from '../check-mapping.ts';
 import { quantizeCopy, type Work } from '../quantize-copy.ts';
 import {
   resolveOptions,
@@ -44,10 +43,10 @@ export async function quantizeWeights(
   job: ConvertOptions = {},
 ): Promise<Converted> {
   const resolved = resolveOptions(options);
-  if (resolved.qconfigMapping !== undefined) checkMapping(resolved.qconfigMapping, model);
+  const { qconfigMapping: mapping } = resolved;
   const edit = (copy: Model): Promise<Work> => quantizeAll(copy, resolved, job);
   const raiseTo = resolved.format === 'dequantize-linear' ? BLOCK_OPSET : undefined;
-  return quantizeCopy(model, { mode: 'weight-only', leastOpset: LEAST_OPSET, raiseTo, edit });
+  return quantizeCopy(model, { mode: 'weight-only', leastOpset: LEAST_OPSET, raiseTo, mapping, edit });
 }
 
 async function quantizeAll(model: Model, options: ResolvedOptions, job: ConvertOptions): Promise<Work> {
