@@ -89,7 +89,7 @@ describe('foldConstants', () => {
   it('case 2: a table that others read is copied for a product, and for nothing else', async () => {
     const build = (reader: string): ReturnType<typeof buildModel> =>
       buildModel((b) => {
-        const table = b.constant('table', range(4, 2));
+        const table = b.constant('table', range(4, 5));
         const turned = b.op('Transpose', [table]);
         b.output(b.op('Gather', [table, b.input('ids', 'int64', ['N'])]), 'rows');
         b.output(b.op(reader, [b.input('x', 'float32'), turned]), 'y');

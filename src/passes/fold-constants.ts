@@ -1,39 +1,60 @@
 /**
- * Constants behind ops that only move their elements become constants of their own: exporters without constant folding put
- * a Transpose or Reshape between a weight and the MatMul or Conv that reads it, and quantizers see no weight there.
+ * What is computed from constants alone becomes a constant: exporters without constant folding put a Transpose between a
+ * weight and the MatMul that reads it, scale weights by a Mul, or write shapes as arithmetic, and quantizers see no weight
+ * and no shape there.
  *
  * Cases:
- * 1. Transpose, Reshape, Flatten, Squeeze, Unsqueeze of a constant, with constant arguments: an initializer. Its elements
- *    are moved when they are read, not before.
- * 2. The constant has other readers too, and no reader of the result takes weights: left, it would be stored twice.
- * 3. The result is a graph output, elements are smaller than a byte, or the arguments do not fit: left.
+ * 1. Ops that only move elements (constant-moves.ts), elementwise arithmetic and comparisons (constant-elementwise.ts), Cast
+ *    (constant-cast.ts), shapes and what is made of them (constant-shapes.ts), of constants: an initializer. A few elements
+ *    that come of constants in memory are computed at once; all others when they are read, not before.
+ * 2. More than a few elements of which a constant has other readers too, and no reader of the result takes weights: left,
+ *    they would be stored twice.
+ * 3. The result would be larger than what it is made of, and than {@link MOST_GROWN_BYTES}: left; but weights that are stored
+ *    in a narrower float type may double.
+ * 4. The result is a graph output, elements are smaller than a byte, or the arguments do not fit: left. So is
+ *    DequantizeLinear: what it reads is quantized.
  */
+import { elementBits } from '../graph/element-type.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
-import { elementBits } from '../graph/element-type.ts';
-import { derivedSource, type TensorSource } from '../graph/tensor-source.ts';
-import type { Value } from '../graph/value.ts';
-import { Tensor } from '../tensor/tensor.ts';
-import type { TensorData } from '../tensor/dtype.ts';
+import { memorySource, type TensorSource } from '../graph/tensor-source.ts';
 import { outputOf } from './access.ts';
+import { castSource, castTarget } from './constant-cast.ts';
+import { elementwise } from './constant-elementwise.ts';
+import { moved } from './constant-moves.ts';
+import { chosen, expanded, filled, gathered, joined, shapeOf, sizeOf } from './constant-shapes.ts';
+import { isSmall } from './load-small-constants.ts';
 import type { PassResult } from './pass.ts';
 
 /** Ops for which a weight is worth a copy of its own. */
 const TAKES_WEIGHTS = new Set(['MatMul', 'Gemm', 'Conv', 'ConvTranspose']);
+/** A ConstantOfShape or Expand is a few bytes in a file, and can mean gigabytes. */
+const MOST_GROWN_BYTES = 65_536;
+/** How much larger float32 is than float16. */
+const MOST_WIDENED = 2;
 
-/** Folds what only moves the elements of constants; see the cases above. */
+/** Folds what is computed from constants; see the cases above. */
 export async function foldConstants(model: Model): Promise<PassResult> {
   const copy = model.clone();
   let modified = false;
-  for (const node of Array.from(copy.graph.allNodes())) {
+  // Again as long as something changes, since nodes of old files come in any order.
+  while (await foldOnce(copy)) modified = true;
+  return { model: modified ? copy : model, modified, skipped: [] };
+}
+
+async function foldOnce(model: Model): Promise<boolean> {
+  let modified = false;
+  for (const node of Array.from(model.graph.allNodes())) {
     const { graph } = node;
     const folded = graph && foldedSource(node);
     if (graph === undefined || folded === undefined) continue;
-    replaceByConstant(graph, node, folded);
+    // So that what reads it as an argument need not wait.
+    const isArgument = isSmall(folded.shape) && sourcesOf(node).every(({ tensor }) => tensor !== undefined);
+    replaceByConstant(graph, node, isArgument ? memorySource(await folded.load()) : folded);
     modified = true;
   }
-  return { model: modified ? copy : model, modified, skipped: [] };
+  return modified;
 }
 
 function replaceByConstant(graph: Graph, node: Node, source: TensorSource): void {
@@ -44,127 +65,66 @@ function replaceByConstant(graph: Graph, node: Node, source: TensorSource): void
   graph.removeNode(node);
 }
 
+/** Constants among the inputs. */
+const sourcesOf = ({ inputs }: Node): TensorSource[] =>
+  inputs.map((input) => input?.constant).filter((source) => source !== undefined);
+
 function foldedSource(node: Node): TensorSource | undefined {
-  const [input] = node.inputs;
-  const [output] = node.outputs;
-  const source = input?.constant;
-  if (input === undefined || source === undefined || output === undefined) return undefined;
-  if (output.isOutput || elementBits(source.elementType) < 8) return undefined;
-  if (input.uses.size > 1 && ![...output.consumers].some(({ opType }) => TAKES_WEIGHTS.has(opType))) {
-    return undefined;
-  }
-  return moved(node, source);
-}
-
-/** `source` as a node gives it that only moves elements; undefined if it does something else, or its arguments do not fit. */
-export function moved(node: Node, source: TensorSource): TensorSource | undefined {
+  const [output, ...others] = node.outputs;
   const fold = node.domain === '' && Object.hasOwn(FOLDS, node.opType) ? FOLDS[node.opType] : undefined;
-  return fold?.(node, source);
+  if (fold === undefined || output === undefined || output.isOutput || others.length > 0) return undefined;
+  if (sourcesOf(node).some(({ elementType }) => elementBits(elementType) < 8)) return undefined;
+  const source = fold(node, sourcesOf(node));
+  return source !== undefined && isWorthStoring(node, source) ? source : undefined;
 }
 
-type Fold = (node: Node, source: TensorSource) => TensorSource | undefined;
+function isWorthStoring(node: Node, result: TensorSource): boolean {
+  const feedsWeights = [...outputOf(node).consumers].some(({ opType }) => TAKES_WEIGHTS.has(opType));
+  const isShared = node.inputs.some(
+    (input) => input?.constant !== undefined && !isSmall(input.constant.shape) && input.uses.size > 1,
+  );
+  if (isShared && !feedsWeights && !isSmall(result.shape)) return false;
+  const bytes = sourcesOf(node).reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const isWider = feedsWeights && castTarget(node) === 'float32' && result.byteLength <= MOST_WIDENED * bytes;
+  return result.byteLength <= Math.max(bytes, MOST_GROWN_BYTES) || isWider;
+}
 
-const count = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
+type Fold = (node: Node, sources: readonly TensorSource[]) => TensorSource | undefined;
 
-/** Same elements in the same order: same bytes. */
-function reshaped(source: TensorSource, shape: readonly number[] | undefined): TensorSource | undefined {
-  const fits = shape?.every(Number.isInteger) && count(shape) === count(source.shape);
-  if (shape === undefined || !fits) return undefined;
-  const { elementType, byteLength, where } = source;
-  return {
-    elementType,
-    shape,
-    byteLength,
-    where,
-    async load() {
-      const { dtype, data } = await source.load();
-      return new Tensor(dtype, shape, data);
-    },
-    read: (offset, length) => source.read(offset, length),
+/** Where the first input alone decides what kind of constant it is; the others are arguments. */
+const ofFirst =
+  (fold: (node: Node, source: TensorSource) => TensorSource | undefined): Fold =>
+  (node) => {
+    const source = node.inputs[0]?.constant;
+    return source && fold(node, source);
   };
-}
 
-/** Output axis i is input axis perm[i]. */
-function transposed(source: TensorSource, perm: readonly number[]): TensorSource {
-  const shape = perm.map((axis) => source.shape[axis]);
-  return derivedSource(source, { shape, byteLength: source.byteLength }, async () => {
-    const { dtype, data } = await source.load();
-    return new Tensor(dtype, shape, permute(data, source.shape, perm));
-  });
-}
+/** Where every input must be a constant. */
+const ofAll =
+  (fold: Fold): Fold =>
+  (node, sources) =>
+    sources.length === node.inputs.length ? fold(node, sources) : undefined;
 
-function permute(data: TensorData, shape: readonly number[], perm: readonly number[]): TensorData {
-  const strides = shape.map((_size, axis) => count(shape.slice(axis + 1)));
-  const sizes = perm.map((axis) => shape[axis]);
-  const steps = perm.map((axis) => strides[axis]);
-  const result = data.slice();
-  const index = new Int32Array(perm.length);
-  let from = 0;
-  for (let to = 0; to < result.length; to++) {
-    result[to] = data[from];
-    // The next place in the output: the last axis that is not at its end goes on, those after it begin again.
-    for (let axis = perm.length - 1; axis >= 0; axis--) {
-      from += steps[axis];
-      if (++index[axis] < sizes[axis]) break;
-      from -= steps[axis] * sizes[axis];
-      index[axis] = 0;
-    }
-  }
-  return result;
+function rows(ops: string, fold: Fold): Record<string, Fold> {
+  return Object.fromEntries(ops.split(' ').map((op) => [op, fold]));
 }
-
-/** Ints of an attribute, or of a constant input that lies in memory. */
-export function argument(node: Node, name: string, input: Value | undefined): readonly number[] | undefined {
-  const held = input?.constant?.tensor;
-  return node.ints(name) ?? (held && Array.from(held.data as BigInt64Array, Number));
-}
-
-function isAxis(axis: number, rank: number): boolean {
-  return Number.isInteger(axis) && axis >= 0 && axis < rank;
-}
-
-const fromEnd = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
 
 const FOLDS: Readonly<Record<string, Fold>> = {
-  Transpose(node, source) {
-    const rank = source.shape.length;
-    const perm = node.ints('perm') ?? Array.from({ length: rank }, (_, i) => rank - 1 - i);
-    const isPermutation =
-      perm.length === rank && new Set(perm).size === rank && perm.every((axis) => isAxis(axis, rank));
-    return isPermutation ? transposed(source, perm) : undefined;
-  },
-  Reshape(node, source) {
-    const wanted = argument(node, 'shape', node.inputs[1]);
-    if (wanted === undefined) return undefined;
-    const copiesZero = node.int('allowzero', 0) === 0;
-    const sizes = wanted.map((size, i) => (size === 0 && copiesZero ? (source.shape[i] ?? 0) : size));
-    const known = count(sizes.filter((size) => size !== -1));
-    const rest = count(source.shape) / known;
-    return reshaped(
-      source,
-      sizes.map((size) => (size === -1 ? rest : size)),
-    );
-  },
-  Flatten(node, source) {
-    const axis = fromEnd(node.int('axis', 1), source.shape.length);
-    return reshaped(source, [count(source.shape.slice(0, axis)), count(source.shape.slice(axis))]);
-  },
-  Squeeze(node, source) {
-    const { shape } = source;
-    const axes = argument(node, 'axes', node.inputs[1])?.map((axis) => fromEnd(axis, shape.length));
-    if (axes === undefined && node.inputs[1] !== undefined) return undefined;
-    return reshaped(
-      source,
-      shape.filter((size, axis) => !(axes === undefined ? size === 1 : axes.includes(axis))),
-    );
-  },
-  Unsqueeze(node, source) {
-    const axes = argument(node, 'axes', node.inputs[1]);
-    if (axes === undefined) return undefined;
-    const rank = source.shape.length + axes.length;
-    const added = new Set(axes.map((axis) => fromEnd(axis, rank)));
-    const sizes = [...source.shape];
-    const shape = Array.from({ length: rank }, (_, axis) => (added.has(axis) ? 1 : (sizes.shift() ?? 0)));
-    return reshaped(source, shape);
-  },
+  ...rows('Identity Transpose Reshape Flatten Squeeze Unsqueeze Slice', ofFirst(moved)),
+  ...rows('Add Sub Mul Div Neg Abs Sqrt Reciprocal Floor Ceil Pow Min Max', ofAll(elementwise)),
+  ...rows('Equal Less LessOrEqual Greater GreaterOrEqual And Or Xor Not', ofAll(elementwise)),
+  ...rows(
+    'Cast CastLike',
+    ofFirst((node, source) => {
+      const target = castTarget(node);
+      return target && castSource(source, target);
+    }),
+  ),
+  Shape: shapeOf,
+  Size: sizeOf,
+  Gather: gathered,
+  Concat: ofAll(joined),
+  ConstantOfShape: ofAll(filled),
+  Expand: ofAll((_node, sources) => expanded(sources)),
+  Where: ofAll((_node, sources) => chosen(sources)),
 };

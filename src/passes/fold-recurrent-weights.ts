@@ -5,7 +5,7 @@
  *   W = Unsqueeze(Concat(Slice(w, i), Slice(w, o), Slice(w, f, c)))
  *
  * Cases:
- * 1. Slice along one axis in steps of 1, Concat, and what folds by itself (fold-constants.ts), of float32 constants: an
+ * 1. Concat, and what only moves elements (constant-moves.ts), of float32 constants: an
  *    initializer, whose elements are put together when they are read. Equal expressions, in two branches of an If, say, give
  *    one. What nobody else needs goes with removeUnused.
  * 2. Anything else on the way: left.
@@ -14,8 +14,8 @@ import type { Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
 import type { TensorSource } from '../graph/tensor-source.ts';
 import type { Value } from '../graph/value.ts';
-import { argument, moved } from './fold-constants.ts';
-import { joinSources, rangeOfSource } from './joined-source.ts';
+import { moved } from './constant-moves.ts';
+import { joinSources } from './joined-source.ts';
 import type { PassResult } from './pass.ts';
 
 const RECURRENT = new Set(['LSTM', 'GRU', 'RNN']);
@@ -108,17 +108,5 @@ function describe(node: Node): string {
 }
 
 function apply(node: Node, sources: readonly TensorSource[]): TensorSource | undefined {
-  if (node.opType === 'Concat') return joinSources(sources, node.int('axis', 0));
-  return node.opType === 'Slice' ? slice(node, sources[0]) : moved(node, sources[0]);
-}
-
-function slice(node: Node, source: TensorSource): TensorSource | undefined {
-  const names = ['starts', 'ends', 'axes', 'steps'] as const;
-  const given = names.map((name, i) => argument(node, name, node.inputs[i + 1]));
-  // Arguments that are there but computed, or long.
-  if (given.some((list, i) => list === undefined && node.inputs[i + 1] !== undefined)) return undefined;
-  if (given.some((list) => list !== undefined && list.length !== 1)) return undefined;
-  const [start, end, axis = 0, step = 1] = given.map((list) => list?.[0]);
-  if (start === undefined || end === undefined || step !== 1) return undefined;
-  return rangeOfSource(source, axis, start, end);
+  return node.opType === 'Concat' ? joinSources(sources, node.int('axis', 0)) : moved(node, sources[0]);
 }

@@ -1,17 +1,17 @@
-/** Parts of float32 constants, and constants put together: made when they are read. */
+/** Parts of constants, and constants put together: made when they are read. */
+import { elementBits } from '../graph/element-type.ts';
 import { derivedSource, type TensorSource } from '../graph/tensor-source.ts';
+import { allocate } from '../tensor/dtype.ts';
+import { elementCount as count } from '../tensor/shape.ts';
 import { Tensor } from '../tensor/tensor.ts';
 
-const FLOAT_BYTES = 4;
-
-const count = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 const fromEnd = (at: number, size: number): number => (at < 0 ? at + size : at);
 const withSize = (shape: readonly number[], axis: number, size: number): number[] =>
   shape.map((old, i) => (i === axis ? size : old));
 
 /**
  * Indices `start` to `end` (not included) of an axis, as Slice reads them: negative ones count from the end, and what lies
- * outside is left out. undefined if there is no such axis.
+ * outside is left out. undefined if there is no such axis. Elements must be of 8 bits or more, here and below.
  */
 export function rangeOfSource(
   source: TensorSource,
@@ -34,11 +34,12 @@ export function rangeOfSource(
   });
 }
 
-/** Constants side by side along an axis, as Concat puts them; undefined if their shapes do not fit. */
+/** Constants side by side along an axis, as Concat puts them; undefined if their shapes or element types do not fit. */
 export function joinSources(sources: readonly TensorSource[], wantedAxis: number): TensorSource | undefined {
-  const [{ shape }] = sources;
+  const [{ shape, elementType }] = sources;
   const axis = fromEnd(wantedAxis, shape.length);
-  if (!sources.every((source) => fitsBeside(source.shape, shape, axis))) return undefined;
+  if (!sources.every((source) => source.elementType === elementType && fitsBeside(source.shape, shape, axis)))
+    return undefined;
   const inner = count(shape.slice(axis + 1));
   const size = sources.reduce((sum, source) => sum + source.shape[axis], 0);
   return derived(sources, withSize(shape, axis, size), (parts, result) => {
@@ -57,20 +58,24 @@ function fitsBeside(shape: readonly number[], other: readonly number[], axis: nu
   return shape.every((size, i) => i === axis || size === other[i]);
 }
 
+/** Any array type will do: elements are copied as they are. */
+type Elements = Uint8Array;
+
 function derived(
   sources: readonly TensorSource[],
   shape: readonly number[],
-  fill: (parts: readonly Float32Array[], result: Float32Array) => void,
+  fill: (parts: readonly Elements[], result: Elements) => void,
 ): TensorSource {
-  const length = count(shape);
-  return derivedSource(sources[0], { shape, byteLength: length * FLOAT_BYTES }, async () => {
-    const result = new Float32Array(length);
+  const [{ elementType }] = sources;
+  const byteLength = (count(shape) * elementBits(elementType)) / 8;
+  return derivedSource(sources[0], { shape, byteLength }, async () => {
     const tensors = await Promise.all(sources.map((source) => source.load()));
-    // Callers give float32 constants.
+    const [{ dtype }] = tensors;
+    const result = allocate(dtype, count(shape));
     fill(
-      tensors.map(({ data }) => data as Float32Array),
-      result,
+      tensors.map(({ data }) => data as Elements),
+      result as Elements,
     );
-    return new Tensor('float32', shape, result);
+    return new Tensor(dtype, shape, result);
   });
 }

@@ -7,11 +7,17 @@ import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import type { TensorSource } from '../graph/tensor-source.ts';
 import { isOurs } from '../graph/element-type.ts';
+import { elementCount } from '../tensor/shape.ts';
 import { graphsOf } from './access.ts';
 import type { PassResult } from './pass.ts';
 
 /** Elements of a constant that counts as small: pads of an 8-d tensor. */
 const SMALL = 16;
+
+/** True for a shape of few elements. */
+export function isSmall(shape: readonly number[]): boolean {
+  return elementCount(shape) <= SMALL;
+}
 
 /** Gives every small constant of a dtype of ours its tensor. */
 export async function loadSmallConstants(model: Model): Promise<PassResult> {
@@ -23,7 +29,7 @@ export async function loadSmallConstants(model: Model): Promise<PassResult> {
 
 function isUnread(source: TensorSource | undefined): source is TensorSource {
   if (source === undefined || source.tensor !== undefined || !isOurs(source.elementType)) return false;
-  return source.shape.reduce((product, size) => product * size, 1) <= SMALL;
+  return isSmall(source.shape);
 }
 
 const heldBy = (attribute: Attribute | undefined): TensorSource | undefined =>
