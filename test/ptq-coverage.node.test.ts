@@ -50,6 +50,32 @@ const modelOf = (name: string): Model =>
   });
 
 describe("coverage: 'all'", () => {
+  it('an exponent of integers stays as it is', async () => {
+    const model = buildModel(
+      (b) => {
+        const inputs = [b.input('x', 'float32', ['N', 4]), b.input('n', 'int64', ['N', 4])];
+        b.output(b.op('Pow', inputs), 'y', 'float32', ['N', 4]);
+      },
+      { opset: 17 },
+    );
+    const n = tensor(BigInt64Array.of(0n, 1n, 2n, 3n), [1, 4]);
+    const batches = [{ x: random([1, 4], 2), n }];
+    const result = await quantizeStatic(model, { batches, coverage: 'all' });
+    const pow = [...result.model.graph.nodes].find(({ opType }) => opType === 'Pow');
+    expect(pow?.inputs[0]?.producer?.opType).toBe('DequantizeLinear');
+    expect(pow?.inputs[1]?.name).toBe('n');
+  });
+
+  it('a model of an opset that cannot be raised, and need not be', async () => {
+    const model = buildModel(
+      (b) => b.output(b.op('Sigmoid', [b.input('x', 'float32', [4])]), 'y', 'float32', [4]),
+      { opset: 6, irVersion: 3 },
+    );
+    await expect(quantizeStatic(model, { batches: [{ x: random([4], 1) }] })).rejects.toMatchObject({
+      message: expect.stringContaining('expected a node that can be quantized'),
+    });
+  });
+
   it.each(Object.keys(GRAPHS))(`%s alone: a pair on both sides, SQNR ≥ ${LEAST_SQNR} dB`, async (name) => {
     const model = modelOf(name);
     const x = random([3, 4, 8, 8], 9);

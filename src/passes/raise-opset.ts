@@ -48,7 +48,8 @@ const IR_WITH_OVERRIDES = 4;
 /**
  * A model that says the same in opset `to`, or `model` itself if it is that new already.
  *
- * @throws UnsupportedError UNSUPPORTED_OPSET outside 7..28; UNSUPPORTED_OP where a node cannot be raised
+ * @throws UnsupportedError UNSUPPORTED_OPSET for a model outside 7..28 that would have to be raised; UNSUPPORTED_OP where
+ *   a node cannot be raised; RangeError for `to` outside 1..28
  * @example const { model: raised } = await raiseOpset(model, 13); // weights by channel
  */
 export async function raiseOpset(model: Model, to: number = DEFAULT_OPSET): Promise<PassResult> {
@@ -70,8 +71,8 @@ export async function raiseOpset(model: Model, to: number = DEFAULT_OPSET): Prom
 }
 
 function checkTarget(to: number): void {
-  if (Number.isInteger(to) && to >= OLDEST_OPSET && to <= NEWEST_OPSET) return;
-  throw new RangeError(`raiseOpset: expected an opset of ${OLDEST_OPSET}..${NEWEST_OPSET}, got ${to}`);
+  if (Number.isInteger(to) && to >= 1 && to <= NEWEST_OPSET) return;
+  throw new RangeError(`raiseOpset: expected an opset of 1..${NEWEST_OPSET}, got ${to}`);
 }
 
 async function raiseGraph(graph: Graph, from: number, to: number): Promise<void> {

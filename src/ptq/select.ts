@@ -17,7 +17,7 @@ import type { SkippedNode } from '../passes/pass.ts';
 import { emptyReason } from './constants.ts';
 import { comparisonAdvice } from './ops/comparison.ts';
 import { floatReason, policyOf, type Coverage } from './ops/index.ts';
-import { isRefusal, type OpPlan, type OpPolicy } from './ops/policy.ts';
+import { isRefusal, KEEP, type InputRole, type OpPlan, type OpPolicy } from './ops/policy.ts';
 
 export interface SelectedNode {
   readonly policy: OpPolicy;
@@ -94,8 +94,9 @@ class SelectionState {
     if (policy === undefined) return floatReason(node);
     const decision = wants(node);
     if (decision !== true) return decision;
-    const plan = policy.plan(node, opset);
-    if (isRefusal(plan)) return plan.reason;
+    const planned = policy.plan(node, opset);
+    if (isRefusal(planned)) return planned.reason;
+    const plan = this.#withoutIntegers(node, planned);
     const empty = emptyConstant(node, plan);
     if (empty !== undefined) return empty;
     const type = this.#dataType(node, plan);
@@ -115,6 +116,16 @@ class SelectionState {
       .filter((_input, index) => plan.inputs[index]?.kind !== 'keep')
       .map((input) => input && this.#types.get(input))
       .find((type) => type !== undefined);
+  }
+
+  /** Operands after the first may be integers already, as the exponent of Pow: they have no grid. */
+  #withoutIntegers(node: Node, plan: OpPlan): OpPlan {
+    const inputs = plan.inputs.map((role, index): InputRole => {
+      const input = node.inputs[index];
+      const type = index > 0 && role.kind === 'activation' && input && this.#types.get(input);
+      return type && type !== 'float32' ? KEEP : role;
+    });
+    return { ...plan, inputs };
   }
 
   #readsGrid(node: Node, plan: OpPlan): boolean {
