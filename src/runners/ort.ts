@@ -154,7 +154,9 @@ class OrtRunner implements ModelRunner {
     wanted: readonly string[] | undefined,
   ): Promise<Record<string, Tensor>> {
     const { ort } = this.#backend;
-    const inputs = mapValues(tensors, ({ dtype, data, shape }) => new ort.Tensor(dtype, data, shape));
+    // onnxruntime-node computes in the memory that it is given, and writes there where an operator may work in place
+    // (BatchNormalization in training mode, behind casts that cancel): the caller's tensors must stay as they are.
+    const inputs = mapValues(tensors, ({ dtype, data, shape }) => new ort.Tensor(dtype, data.slice(), shape));
     const names = wanted ?? this.outputs.map((output) => output.name);
     const outputs = await this.#wrapped('run the model', () => session.run(inputs, names));
     return mapValues(outputs, owned);
