@@ -3,11 +3,19 @@
  * byte by byte is tested beside them.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { tensor } from 'zeropoint';
-import { writeModel } from 'zeropoint/onnx';
+import { buildModel, writeModel, type TensorSource } from 'zeropoint/onnx';
 import { convNet, noise, saveModel, saveNpz, twoInputs } from './support/cli-models.ts';
 import { listing, temporaryFolder, useCli, type CliOptions, type CliResult } from './support/cli.ts';
 
@@ -23,6 +31,27 @@ async function goodFolder(): Promise<string> {
   await saveModel(cwd);
   saveNpz(cwd, { image: noise(IMAGES) });
   return cwd;
+}
+
+/** Side of a square weight of more than 256 MB. */
+const BIG = 8200;
+
+/** x [N, BIG] → MatMul → y, with a weight of zeros that is never held in memory. */
+async function saveBigModel(cwd: string): Promise<void> {
+  const model = buildModel((b) => {
+    const size = BIG * BIG * 4;
+    const weight: TensorSource = {
+      elementType: 'float32',
+      shape: [BIG, BIG],
+      byteLength: size,
+      where: 'memory',
+      load: () => Promise.reject(new Error('too large')),
+      read: (_offset, length) => Promise.resolve(new Uint8Array(length)),
+    };
+    const x = b.input('x', 'float32', ['N', BIG]);
+    b.output(b.op('MatMul', [x, b.graph.addInitializer('w', weight)]), 'y', 'float32', ['N', BIG]);
+  });
+  await writeModel(model, join(cwd, 'model.onnx'));
 }
 
 /** Runs a command that must fail and leave the folder as it was. */
@@ -330,6 +359,37 @@ describe('the user', () => {
       expect(code).toBe(130);
     },
   );
+
+  it('interrupts twice while a model of more than 256 MB is staged for the runtime: nothing left', async () => {
+    const cwd = temporaryFolder();
+    const stage = join(cwd, 'tmp');
+    mkdirSync(stage);
+    await saveBigModel(cwd);
+    saveNpz(cwd, { x: noise([2, BIG]) });
+    let signals = 0;
+    const words = ['calibrate', 'model.onnx', '-c', 'data.npz'];
+    const { code } = await failing(cwd, words, {
+      env: { TMPDIR: stage },
+      onTick(kill) {
+        if (readdirSync(stage).length === 0 || signals === 2) return;
+        signals++;
+        kill('SIGINT');
+      },
+    });
+    expect(signals).toBe(2);
+    expect(code).toBe(130);
+  });
+
+  it('runs it twice at once: one writes, the other says so', async () => {
+    const cwd = await goodFolder();
+    const words = [...QUANTIZE, '--no-verify'];
+    const results = await Promise.all([zeropoint(words, { cwd }), zeropoint(words, { cwd })]);
+    const [done, failed] = results.toSorted((a, b) => (a.code ?? 0) - (b.code ?? 0));
+    expect(done.code).toBe(0);
+    expect(failed.code).toBe(1);
+    expect(error(failed.stderr)).toMatch(/expected no file there, got an existing one/);
+    expect(listing(cwd)).toEqual(['data.npz', 'model.int8.onnx', 'model.onnx']);
+  });
 
   it.skipIf(!existsSync('/dev/full'))('prints to a full disk: one line, no stack', async () => {
     const cwd = await goodFolder();

@@ -8,7 +8,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { tensor } from 'zeropoint';
 import {
@@ -89,6 +89,19 @@ describe('to a path', () => {
     });
     expect(readFileSync(path, 'utf8')).toBe('precious');
     expect(readdirSync(join(path, '..'))).toEqual(['out.onnx']);
+  });
+
+  it('of two that write at once one succeeds, with its external data', async () => {
+    for (let round = 0; round < 20; round++) {
+      const path = join(folder(), 'm.onnx');
+      const write = async () => writeModel(await mlp(), path, { externalData: { threshold: 0 } });
+      const results = await Promise.allSettled([write(), write()]);
+      expect(results.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+      const failed = results.find((result) => result.status === 'rejected');
+      expect(failed).toMatchObject({ reason: { code: 'OUTPUT_EXISTS' } });
+      expect(readdirSync(dirname(path)).toSorted()).toEqual(['m.onnx', 'm.onnx_data']);
+      await expect(readModel(path)).resolves.toBeDefined();
+    }
   });
 
   it('refuses a folder of that name, also with overwrite', async () => {

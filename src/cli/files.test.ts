@@ -49,6 +49,27 @@ it('external data that is in the way is not overwritten, and nothing is moved', 
   expect(readFileSync(join(folder, 'a.onnx_data'), 'utf8')).toBe('mine');
 });
 
+it('of two that are committed at once one succeeds, whole', async () => {
+  for (let round = 0; round < 20; round++) {
+    const folder = temporaryFolder();
+    const target = join(folder, 'a.onnx');
+    const staged = [await stageOutput(target, { force: false }), await stageOutput(target, { force: false })];
+    staged.forEach(({ path }, index) => {
+      writeFileSync(path, `model ${index}`);
+      writeFileSync(`${path}_data`, `weights ${index}`);
+    });
+    // The second one has more files than the first.
+    writeFileSync(`${staged[1].path}_data_1`, 'weights 1');
+    const results = await Promise.allSettled(staged.map((output) => output.commit()));
+    for (const output of staged) await output.discard();
+    const winner = results.findIndex(({ status }) => status === 'fulfilled');
+    expect(results[1 - winner]).toMatchObject({ reason: { code: 'OUTPUT_EXISTS' } });
+    expect(readFileSync(target, 'utf8')).toBe(`model ${winner}`);
+    expect(readFileSync(`${target}_data`, 'utf8')).toBe(`weights ${winner}`);
+    expect(readdirSync(folder)).toHaveLength(winner === 0 ? 2 : 3);
+  }
+});
+
 it('errors name the file that the user named', async () => {
   const folder = temporaryFolder();
   const staged = await stageOutput(join(folder, 'a.onnx'), { force: false });

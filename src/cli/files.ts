@@ -1,6 +1,6 @@
 /** Files of the command line: sizes, and an output that appears when it is complete or not at all. */
 import { rmSync } from 'node:fs';
-import { lstat, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
+import { link, lstat, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { QuantError } from 'zeropoint';
 import type { Model } from 'zeropoint/onnx';
@@ -30,8 +30,11 @@ export function defaultOutput(path: string, ending = 'int8.onnx'): string {
 export async function checkFree(path: string, force: boolean): Promise<void> {
   const info = await lstat(path).catch(() => undefined);
   if (info === undefined || (force && info.isFile())) return;
-  const isFile = info.isFile();
-  throw new QuantError(
+  throw taken(path, info.isFile());
+}
+
+function taken(path: string, isFile: boolean): QuantError {
+  return new QuantError(
     `${path}: expected no file there, got ${isFile ? 'an existing one' : 'something else'}`,
     {
       code: 'OUTPUT_EXISTS',
@@ -107,11 +110,45 @@ function toldOf(error: unknown, folder: string, place: string): unknown {
   return new QuantError(error.message.replaceAll(folder, place), { code, hint, details, cause });
 }
 
+/** In one order in all processes, the main file last: of several that write the same output at once one succeeds. */
 async function moveAll(folder: string, path: string, force: boolean): Promise<readonly string[]> {
   const main = basename(path);
   const others = (await readdir(folder)).filter((name) => name !== main);
-  const targets = [...others, main].map((name) => join(dirname(path), name));
+  const targets = [...others.toSorted(), main].map((name) => join(dirname(path), name));
   for (const target of targets) await checkFree(target, force);
-  for (const target of targets) await rename(join(folder, basename(target)), target);
+  const moved: string[] = [];
+  try {
+    for (const target of targets) {
+      const staged = join(folder, basename(target));
+      await (force ? rename(staged, target) : moveExclusively(staged, target));
+      moved.push(target);
+    }
+  } catch (error) {
+    // With --force what was replaced is gone already.
+    if (!force) for (const target of moved) await rm(target, { force: true });
+    throw error;
+  }
   return targets.toReversed();
+}
+
+/** A rename that replaces nothing, also where somebody else puts a file there at this moment. */
+async function moveExclusively(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to);
+  } catch (error) {
+    if (isTaken(error)) throw taken(to, true);
+    // A file system without hard links: the name is taken with an empty file, which the rename replaces.
+    const placeholder = await open(to, 'wx').catch((cause: unknown) => {
+      throw isTaken(cause) ? taken(to, true) : cause;
+    });
+    await placeholder.close();
+    await rename(from, to).catch(async (cause: unknown) => {
+      await rm(to, { force: true });
+      throw cause;
+    });
+  }
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EEXIST';
 }

@@ -1,5 +1,8 @@
 /** The runtime, wherever it is installed. */
+import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { QuantError } from 'zeropoint';
@@ -23,14 +26,26 @@ const RUNTIMES = [
  * directory is looked at (`npx` installs this package elsewhere, without optional peers).
  */
 export async function openRunner(source: RunnerSource, options: RunnerOptions = {}): Promise<ModelRunner> {
+  const given = { temporaryFolder: temporaryFolder(), ...options };
   try {
-    return await createRunner(source, options);
+    return await createRunner(source, given);
   } catch (error) {
     if (!(error instanceof QuantError && error.code === 'RUNTIME_MISSING')) throw error;
-    const runner = await openFromProject(source, options);
+    const runner = await openFromProject(source, given);
     if (runner === undefined) throw error;
     return runner;
   }
+}
+
+let folder: string | undefined;
+
+/** One for the whole run, there only if a large model is staged; a run that is ended the hard way must not leave it. */
+function temporaryFolder(): string {
+  if (folder !== undefined) return folder;
+  const path = join(tmpdir(), `zeropoint-cli-${randomBytes(8).toString('hex')}`);
+  process.once('exit', () => rmSync(path, { recursive: true, force: true }));
+  folder = path;
+  return path;
 }
 
 async function openFromProject(

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { lstat, open, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { link, lstat, open, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, posix, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FormatError, QuantError } from '../errors.ts';
@@ -130,7 +130,10 @@ function outside(location: string): FormatError {
   );
 }
 
-/** Writes to a temporary file beside `target`; `close` flushes it to the disk and renames it. */
+/**
+ * Writes to a temporary file beside `target`; `close` flushes it to the disk and renames it. Without `overwrite` a file that
+ * appears meanwhile is not replaced either.
+ */
 export async function openFileSink(target: string | URL, options: { overwrite: boolean }): Promise<Sink> {
   const path = resolve(pathOf(target));
   await checkFree(path, options.overwrite);
@@ -174,8 +177,25 @@ class FileSink implements Sink {
 
   async close(): Promise<void> {
     if (this.#open) await this.flush();
-    await failing(this.#path, () => rename(this.#temporary, this.#path));
+    await this.#move();
     this.#renamed = true;
+  }
+
+  /** Where nothing may be overwritten, somebody else may have put a file there at this moment: a rename would replace it. */
+  async #move(): Promise<void> {
+    if (this.#overwrite) return failing(this.#path, () => rename(this.#temporary, this.#path));
+    const linked = await link(this.#temporary, this.#path).then(
+      () => true,
+      () => false,
+    );
+    if (linked) return rm(this.#temporary, { force: true });
+    await checkFree(this.#path, false);
+    // A file system without hard links: the name is taken with an empty file, which the rename replaces.
+    const flags = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY;
+    const placeholder = await failing(this.#path, () => open(this.#path, flags));
+    this.#renamed = true;
+    await placeholder.close();
+    await failing(this.#path, () => rename(this.#temporary, this.#path));
   }
 
   /** Also takes back a file that was renamed already, unless it replaced another: that one is gone. */
@@ -231,5 +251,6 @@ const FAILURES: Readonly<Record<string, string>> = {
   EROFS: 'a read-only file system',
   ENOENT: 'no such folder',
   ENOTDIR: 'no such folder',
+  EEXIST: 'one that another program has just put there',
   EFBIG: 'a file too large for the file system',
 };

@@ -48,7 +48,9 @@ async function openFile(
 async function openInMemory(ort: OrtModule, model: Model, options: RunnerOptions): Promise<OrtSession> {
   if (weightBytes(model.graph) > MAX_BYTES_IN_MEMORY) {
     const { withTemporaryModel } = await import('./temporary-model.ts');
-    return withTemporaryModel(model, (path) => ort.InferenceSession.create(path, sessionOptions(options)));
+    const load = (path: string): Promise<OrtSession> =>
+      ort.InferenceSession.create(path, sessionOptions(options));
+    return withTemporaryModel(model, load, options.temporaryFolder);
   }
   const { bytes, externalData } = await modelFiles(model);
   return ort.InferenceSession.create(bytes, { ...sessionOptions(options), externalData });

@@ -79,6 +79,11 @@ export interface RunnerOptions {
   readonly optimization?: GraphOptimization;
   /** Threads of one run. Default: the runtime's own choice. */
   readonly threads?: number;
+  /**
+   * onnxruntime-node: where models of more than 256 MiB that are not in a file are laid while they are loaded. Made if it is
+   * not there; a program that can be ended at any moment removes it when it ends. Default: the system's temporary folder.
+   */
+  readonly temporaryFolder?: string;
   /** The module of the runtime if the caller has it already: `import * as ort from 'onnxruntime-web'`. */
   readonly ort?: unknown;
 }
