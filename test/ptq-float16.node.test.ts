@@ -330,7 +330,7 @@ describe('what says its own type', () => {
       const list = b.op('Constant', [], { value_floats: attr.floats([1, 2, 3, 4]) });
       const whole = b.op('Constant', [], { value: tensor([0.25], []) });
       const shape = b.op('Constant', [], { value_ints: [2, 4] });
-      return b.op('Reshape', [b.op('Mul', [b.op('Add', [x, list]), b.op('Mul', [scalar, whole])]), shape]);
+      return b.op('Reshape', [b.op('Mul', [b.op('Mul', [b.op('Add', [x, list]), scalar]), whole]), shape]);
     });
     const { model, report } = await converted(float);
     const kinds = [...model.graph.nodes]
@@ -342,7 +342,8 @@ describe('what says its own type', () => {
 
   it('ConstantOfShape with and without a value, and Range', async () => {
     const float = modelOf((b, x) => {
-      const shape = b.op('Shape', [x]);
+      // Of a value whose shape the file does not say: else they would be constants.
+      const shape = b.op('Shape', [b.op('Relu', [x])]);
       const ones = b.op('ConstantOfShape', [shape], { value: tensor([1]) });
       const zeros = b.op('ConstantOfShape', [shape]);
       const [from, to, step] = [0, 4, 1].map((value, i) => b.constant(`r${i}`, tensor([value], [])));
@@ -350,6 +351,7 @@ describe('what says its own type', () => {
     });
     const { model, report } = await converted(float);
     expect(report.skipped.map(({ opType }) => opType)).toEqual(['Range']);
+    expect(countOf(model, 'ConstantOfShape')).toBe(2);
     expect(typeOf(model, 'r0')).toBe('float32');
     // The input, the output and the Range.
     expect(report.casts.inserted).toBe(3);

@@ -13,6 +13,7 @@ import { bfloat16Bits, float16Bits } from '../tensor/float16.ts';
 import { elementCount } from '../tensor/shape.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { elementValues } from '../tensor/values.ts';
+import { present } from './access.ts';
 import { broadcastShape, walkBroadcast } from './broadcast.ts';
 
 /** What an operator does to one element of each operand; undefined: it has no defined result there. */
@@ -74,6 +75,9 @@ const ELEMENTWISE: Readonly<Record<string, Elementwise>> = {
   Not: { bool: (a) => !a, gives: 'bool', operands: 1 },
 };
 
+/** Operators that {@link elementwise} knows. */
+export const ELEMENTWISE_OPS: readonly string[] = Object.keys(ELEMENTWISE);
+
 /** Division of integers truncates; kept apart from that of floats, whose result is always defined. */
 const INTEGER_DIVISION: Elementwise = { int: (a, b) => (b === 0n ? undefined : a / b), partial: true };
 
@@ -102,7 +106,12 @@ export function elementwise(node: Node, sources: readonly TensorSource[]): Tenso
   if (rule.partial) return computedNow(rule, sources);
   const shape = broadcastShape(sources.map((source) => source.shape));
   const dtype = rule.gives ?? (first.elementType as DType);
-  return shape && lazily(dtype, shape, sources, (tensors) => present(compute(rule, tensors, shape)));
+  return (
+    shape &&
+    lazily(dtype, shape, sources, (tensors) =>
+      present(compute(rule, tensors, shape), `${node.label}: expected a result for each element, got none`),
+    )
+  );
 }
 
 function ruleOf(node: Node, { elementType }: TensorSource): Elementwise | undefined {
@@ -147,11 +156,6 @@ function computedNow(rule: Elementwise, sources: readonly TensorSource[]): Tenso
     result = result && shape && compute(rule, [result, next], shape);
   }
   return result && memorySource(result);
-}
-
-function present(tensor: Tensor | undefined): Tensor {
-  if (tensor === undefined) throw new Error('elementwise: expected a result for each element, got none');
-  return tensor;
 }
 
 function compute(

@@ -140,3 +140,6 @@ const MOVES: Readonly<Record<string, Move>> = {
     return reshaped(source, shape);
   },
 };
+
+/** Operators that {@link moved} knows. */
+export const MOVE_OPS: readonly string[] = Object.keys(MOVES);

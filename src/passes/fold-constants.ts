@@ -21,8 +21,8 @@ import type { Node } from '../graph/node.ts';
 import { memorySource, type TensorSource } from '../graph/tensor-source.ts';
 import { outputOf } from './access.ts';
 import { castSource, castTarget } from './constant-cast.ts';
-import { elementwise } from './constant-elementwise.ts';
-import { moved } from './constant-moves.ts';
+import { ELEMENTWISE_OPS, elementwise } from './constant-elementwise.ts';
+import { MOVE_OPS, moved } from './constant-moves.ts';
 import { chosen, expanded, filled, gathered, joined, shapeOf, sizeOf } from './constant-shapes.ts';
 import { isSmall } from './load-small-constants.ts';
 import type { PassResult } from './pass.ts';
@@ -105,16 +105,15 @@ const ofAll =
   (node, sources) =>
     sources.length === node.inputs.length ? fold(node, sources) : undefined;
 
-function rows(ops: string, fold: Fold): Record<string, Fold> {
-  return Object.fromEntries(ops.split(' ').map((op) => [op, fold]));
+function rows(ops: readonly string[], fold: Fold): Record<string, Fold> {
+  return Object.fromEntries(ops.map((op) => [op, fold]));
 }
 
 const FOLDS: Readonly<Record<string, Fold>> = {
-  ...rows('Identity Transpose Reshape Flatten Squeeze Unsqueeze Slice', ofFirst(moved)),
-  ...rows('Add Sub Mul Div Neg Abs Sqrt Reciprocal Floor Ceil Pow Min Max', ofAll(elementwise)),
-  ...rows('Equal Less LessOrEqual Greater GreaterOrEqual And Or Xor Not', ofAll(elementwise)),
+  ...rows(MOVE_OPS, ofFirst(moved)),
+  ...rows(ELEMENTWISE_OPS, ofAll(elementwise)),
   ...rows(
-    'Cast CastLike',
+    ['Cast', 'CastLike'],
     ofFirst((node, source) => {
       const target = castTarget(node);
       return target && castSource(source, target);
