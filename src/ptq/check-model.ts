@@ -33,13 +33,10 @@ const SHOWN_REASONS = 4;
  */
 export function checkSomethingQuantized(count: number, skipped: readonly SkippedNode[]): void {
   if (count > 0) return;
-  const counts = new Map<string, number>();
-  for (const { opType, reason } of skipped) {
-    const line = `${opType}: ${reason}`;
-    counts.set(line, (counts.get(line) ?? 0) + 1);
-  }
-  const reasons = [...counts].sort((a, b) => b[1] - a[1]).slice(0, SHOWN_REASONS);
-  const list = reasons.map(([line, nodes]) => `${line} (${nodes})`).join('; ');
+  const list = counted(
+    skipped.map(({ opType, reason }) => `${opType}: ${reason}`),
+    '; ',
+  );
   const why = list === '' ? '' : `. ${list}`;
   throw new GraphError(`quantize: expected a node that can be quantized, got none${why}`, {
     code: 'GRAPH_NOT_QUANTIZABLE',
@@ -49,4 +46,12 @@ export function checkSomethingQuantized(count: number, skipped: readonly Skipped
         : 'Look at the reasons; another mode (static, dynamic) or a float32 export may help.',
     details: { skipped },
   });
+}
+
+/** The commonest of these, each with its count. */
+export function counted(lines: readonly string[], separator: string): string {
+  const counts = new Map<string, number>();
+  for (const line of lines) counts.set(line, (counts.get(line) ?? 0) + 1);
+  const shown = [...counts].sort((a, b) => b[1] - a[1]).slice(0, SHOWN_REASONS);
+  return shown.map(([line, nodes]) => `${line} (${nodes})`).join(separator);
 }

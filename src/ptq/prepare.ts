@@ -13,6 +13,7 @@ import { checkForms, neededOpset, observerSpec } from './observer-spec.ts';
 import { COVERAGES, type Coverage } from './ops/index.ts';
 import type { PlannedActivation, PlannedNode, Plan } from './plan.ts';
 import { selectNodes, type Selection } from './select.ts';
+import { checkNotAllInBodies } from './skip-bodies.ts';
 
 /** What {@link prepare} takes beside a model and a mapping. */
 export interface PrepareOptions {
@@ -50,6 +51,7 @@ export function planOf(model: Model, qconfigMapping: QConfigMapping, options: Pr
   checkOpset(model);
   checkNotQuantized(model);
   const { nodes, selection, qconfigs } = choose(model, qconfigMapping, options);
+  checkNotAllInBodies(nodes.length, selection.skipped);
   checkSomethingQuantized(nodes.length, selection.skipped);
   checkForms(model, nodes);
   return {
@@ -102,7 +104,7 @@ function namedNodes(mapping: QConfigMapping): ReadonlySet<string> {
 
 function resolveAll(model: Model, mapping: QConfigMapping): Map<Node, QConfig> {
   const qconfigs = new Map<Node, QConfig>();
-  const nodes = model.graph.nodes.toArray();
+  const nodes = [...model.graph.allNodes()];
   const resolved = mapping.resolveAll(nodes.map(({ qualifiedOp, name }) => ({ opType: qualifiedOp, name })));
   resolved.forEach((qconfig, i) => {
     if (qconfig !== undefined) qconfigs.set(nodes[i], qconfig);

@@ -3,7 +3,8 @@ import { buildModel, type GraphBuilder } from '../graph/build.ts';
 import type { Value } from '../graph/value.ts';
 import type { Model } from '../graph/model.ts';
 import { tensor } from '../tensor/tensor.ts';
-import { selectNodes, type Wishes } from './select.ts';
+import type { Wishes } from './consider.ts';
+import { selectNodes } from './select.ts';
 
 const ALL: Wishes = { wants: () => true, insists: () => false };
 

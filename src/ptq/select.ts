@@ -7,22 +7,15 @@
  *    keeps it unless somebody after it computes in integers.
  * 3. Fusion: a Relu or Clip that alone reads a quantized op's output belongs to that op.
  */
-import type { ElementType } from '../graph/element-type.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { Node } from '../graph/node.ts';
 import type { Value } from '../graph/value.ts';
 import type { Model } from '../graph/model.ts';
-import { inferElementTypes, type ElementTypes } from '../passes/infer-element-types.ts';
+import { inferElementTypes } from '../passes/infer-element-types.ts';
 import type { SkippedNode } from '../passes/pass.ts';
-import { emptyReason } from './constants.ts';
-import { comparisonAdvice } from './ops/comparison.ts';
-import { floatReason, policyOf, type Coverage } from './ops/index.ts';
-import { isRefusal, KEEP, type InputRole, type OpPlan, type OpPolicy } from './ops/policy.ts';
-
-export interface SelectedNode {
-  readonly policy: OpPolicy;
-  readonly plan: OpPlan;
-}
+import { consider, type SelectedNode, type Surroundings, type Wishes } from './consider.ts';
+import type { OpPlan, OpPolicy } from './ops/policy.ts';
+import { skipBodies } from './skip-bodies.ts';
 
 export interface Selection {
   /** In the order of the graph. */
@@ -36,47 +29,46 @@ export interface Selection {
   readonly skipped: readonly SkippedNode[];
 }
 
-export interface Wishes {
-  /** True if the configuration wants this node; a string says why not. */
-  readonly wants: (node: Node) => true | string;
-  /** True if it names this very node, so that advice to leave it in float is not taken. */
-  readonly insists: (node: Node) => boolean;
-  /** Default 'kernels'. With 'all' carriers are quantized wherever they stand, and outputs keep no float form. */
-  readonly coverage?: Coverage;
-}
-
 /** Ops that hold or describe data and are never worth a line in a report. */
 const SILENT = new Set(['Constant', 'Shape', 'Size', 'ConstantOfShape']);
 
 export function selectNodes(model: Model, wishes: Wishes): Selection {
-  const state = new SelectionState(model.graph, inferElementTypes(model.graph));
-  for (const node of model.graph.nodes) state.visit(node, model.opset, wishes);
+  const state = new SelectionState(model);
+  for (const node of model.graph.nodes) state.visit(node, wishes);
   if (wishes.coverage !== 'all') state.dropIdle();
+  state.skipBodies(wishes);
   return state.finish();
 }
 
 class SelectionState {
   readonly #graph: Graph;
-  readonly #types: ElementTypes;
+  readonly #surroundings: Surroundings;
   readonly #nodes = new Map<Node, SelectedNode>();
   readonly #skipped = new Map<Node, string>();
   readonly #gridded = new Set<Value>();
   /** Outputs that keep the float form that their op has. */
   readonly #floatOutputs = new Set<Value>();
 
-  constructor(graph: Graph, types: ElementTypes) {
+  constructor({ graph, opset }: Model) {
     this.#graph = graph;
-    this.#types = types;
+    const hasCodes = (value: Value): boolean => this.#gridded.has(value);
+    this.#surroundings = { opset, types: inferElementTypes(graph), hasCodes };
   }
 
-  visit(node: Node, opset: number, wishes: Wishes): void {
-    const selected = this.#consider(node, opset, wishes);
-    if (typeof selected === 'string') {
-      if (!SILENT.has(node.opType)) this.#skipped.set(node, selected);
-      return;
-    }
+  visit(node: Node, wishes: Wishes): void {
+    const selected = consider(node, wishes, this.#surroundings);
+    if (typeof selected === 'string') return this.#skip(node, selected);
     this.#nodes.set(node, selected);
     this.#markGridded(node, selected);
+  }
+
+  #skip(node: Node, reason: string): void {
+    if (!SILENT.has(node.opType)) this.#skipped.set(node, reason);
+  }
+
+  skipBodies(wishes: Wishes): void {
+    for (const [node, reason] of skipBodies(this.#graph, wishes, this.#surroundings))
+      this.#skip(node, reason);
   }
 
   #markGridded(node: Node, { plan }: SelectedNode): void {
@@ -87,52 +79,6 @@ class SelectionState {
     for (const output of codedOutputs(node, plan)) {
       if (!this.#floatOutputs.has(output)) this.#gridded.add(output);
     }
-  }
-
-  #consider(node: Node, opset: number, { wants, insists, coverage }: Wishes): SelectedNode | string {
-    const policy = policyOf(node, coverage);
-    if (policy === undefined) return floatReason(node);
-    const decision = wants(node);
-    if (decision !== true) return decision;
-    const planned = policy.plan(node, opset);
-    if (isRefusal(planned)) return planned.reason;
-    const plan = this.#withoutIntegers(node, planned);
-    const empty = emptyConstant(node, plan);
-    if (empty !== undefined) return empty;
-    const type = this.#dataType(node, plan);
-    if (type !== 'float32') return `its data is ${type ?? 'of unknown type'}, not float32`;
-    const advice = plan.advice ?? comparisonAdvice(node);
-    if (advice !== undefined && !insists(node)) return advice;
-    const everywhere = policy.kind === 'compute' || plan.always === true || coverage === 'all';
-    if (!everywhere && !this.#readsGrid(node, plan)) {
-      return 'its input is float';
-    }
-    return { policy, plan };
-  }
-
-  /** Element type of what the node computes on: the first operand that is known tells, since all have the same. */
-  #dataType(node: Node, plan: OpPlan): ElementType | undefined {
-    return node.inputs
-      .filter((_input, index) => plan.inputs[index]?.kind !== 'keep')
-      .map((input) => input && this.#types.get(input))
-      .find((type) => type !== undefined);
-  }
-
-  /** Operands after the first may be integers already, as the exponent of Pow: they have no grid. */
-  #withoutIntegers(node: Node, plan: OpPlan): OpPlan {
-    const inputs = plan.inputs.map((role, index): InputRole => {
-      const input = node.inputs[index];
-      const type = index > 0 && role.kind === 'activation' && input && this.#types.get(input);
-      return type && type !== 'float32' ? KEEP : role;
-    });
-    return { ...plan, inputs };
-  }
-
-  #readsGrid(node: Node, plan: OpPlan): boolean {
-    return node.inputs.some(
-      (input, index) =>
-        input !== undefined && plan.inputs[index]?.kind === 'activation' && this.#gridded.has(input),
-    );
   }
 
   /** Backwards from the outputs: takes out what nobody reads as integers. */
@@ -231,14 +177,6 @@ class SelectionState {
 function codedOutputs(node: Node, { output }: OpPlan): readonly Value[] {
   const outputs = node.outputs.filter((value) => value !== undefined);
   return output === 'shared' ? outputs : outputs.slice(0, 1);
-}
-
-/** Nothing can be said of the range of an empty constant. */
-function emptyConstant(node: Node, { inputs }: OpPlan): string | undefined {
-  return node.inputs
-    .filter((_input, index) => inputs[index] !== undefined && inputs[index].kind !== 'keep')
-    .map((input) => input && emptyReason(input))
-    .find((reason) => reason !== undefined);
 }
 
 function isOnlyReader(node: Node): boolean {
