@@ -2,7 +2,6 @@
  * One small graph for each family of ops: against onnxruntime's Python quantizer (scripts/fixtures/ort_ops.py), and run by
  * onnxruntime at every optimization level. What its optimized graphs hold stands in docs/ops.md.
  */
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { HistogramObserver, MinMaxObserver, sqnr, tensor, type Tensor } from 'zeropoint';
@@ -22,9 +21,9 @@ import {
   staticQConfigMapping,
   type GraphBuilder,
   type Model,
-  type TensorSource,
   type Value,
 } from 'zeropoint/onnx';
+import { describeModel, type Described } from './support/describe-model.ts';
 import { bytesOf, LEVELS, random } from './support/graphs.ts';
 
 const FIXTURES = new URL('./fixtures/ort/ops/', import.meta.url);
@@ -32,13 +31,6 @@ const FIXTURES = new URL('./fixtures/ort/ops/', import.meta.url);
 const LEAST_SQNR = 28;
 
 const ints = (...values: number[]): Tensor => tensor(BigInt64Array.from(values, BigInt));
-
-interface Described {
-  /** Scale and zero point by value. */
-  readonly activations: Readonly<Record<string, readonly [number, number]>>;
-  /** Digests of the integers and of the scales, by constant. */
-  readonly constants: Readonly<Record<string, readonly [string, string]>>;
-}
 
 const CASES = JSON.parse(readFileSync(new URL('families.json', FIXTURES), 'utf8')) as Record<
   string,
@@ -93,39 +85,6 @@ async function worstSqnr(model: Model, quantized: Model, inputs: Record<string, 
     for (const [name, value] of Object.entries(expected)) worst = Math.min(worst, sqnr(value, outputs[name]));
   }
   return worst;
-}
-
-async function digest(source: TensorSource | undefined): Promise<string> {
-  if (source === undefined) return 'not stored';
-  const { data } = await source.load();
-  return createHash('sha256')
-    .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-    .digest('hex');
-}
-
-async function number(value: Value | undefined): Promise<number> {
-  return Number((await value?.constant?.load())?.data[0]);
-}
-
-/** The same facts as ort_ops.py reads off its models. */
-async function describeModel(model: Model): Promise<Described> {
-  const activations: Record<string, [number, number]> = {};
-  const constants: Record<string, [string, string]> = {};
-  for (const { opType, inputs, outputs } of model.graph.nodes) {
-    const [first, scale, zeroPoint] = inputs;
-    if (opType === 'QuantizeLinear') {
-      // Behind the pair a graph output has the name that the value had before.
-      const [dequantized] = [...(outputs[0]?.consumers ?? [])].map((node) => node.outputs[0]);
-      const name = dequantized?.isOutput ? dequantized.name : (first?.name ?? '');
-      activations[name] = [await number(scale), await number(zeroPoint)];
-    } else if (opType === 'DequantizeLinear' && first?.constant !== undefined) {
-      constants[first.name.replace(/_quantized$/, '')] = [
-        await digest(first.constant),
-        await digest(scale?.constant),
-      ];
-    }
-  }
-  return { activations, constants };
 }
 
 const without = (row: Readonly<Record<string, unknown>>, names: readonly string[]): Record<string, unknown> =>

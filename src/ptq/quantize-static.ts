@@ -8,7 +8,7 @@ import { calibrate, type Batches } from './calibrate.ts';
 import { loadWeight } from './constants.ts';
 import { convert, type Converted, type ConvertOptions } from './convert.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
-import { policyOf } from './ops/index.ts';
+import { policyOf, type Coverage } from './ops/index.ts';
 import { isRefusal } from './ops/policy.ts';
 import type { PrepareOptions } from './prepare.ts';
 import { checkFormat } from './qoperator/check-format.ts';
@@ -68,7 +68,7 @@ export async function quantizeStatic(
       report: { ...report, ...(equalized && { equalized }), ...(raisedOpset && { raisedOpset }) },
     };
   } catch (error) {
-    if (error instanceof CalibrationError && UNUSABLE.has(error.code)) await checkWeights(ready);
+    if (error instanceof CalibrationError && UNUSABLE.has(error.code)) await checkWeights(ready, coverage);
     throw error;
   } finally {
     if (typeof runner === 'function') await own.dispose();
@@ -90,9 +90,9 @@ function checkBatches(settings: { readonly batches?: unknown } | undefined): voi
 const UNUSABLE: ReadonlySet<string> = new Set(['CALIBRATION_NAN', 'CALIBRATION_EMPTY']);
 
 /** Throws GraphError for a weight with NaN or an infinity: it, not the data, is to blame then. */
-async function checkWeights(model: Model): Promise<void> {
+async function checkWeights(model: Model, coverage: Coverage): Promise<void> {
   for (const node of model.graph.nodes) {
-    const plan = policyOf(node)?.plan(node, model.opset);
+    const plan = policyOf(node, coverage)?.plan(node, model.opset);
     if (plan === undefined || isRefusal(plan)) continue;
     for (const [index, { kind }] of plan.inputs.entries()) {
       const input = node.inputs[index];

@@ -173,10 +173,10 @@ class SelectionState {
   }
 }
 
-/** The outputs that get codes: all where they are the input's, else the first. */
-function codedOutputs(node: Node, { output }: OpPlan): readonly Value[] {
-  const outputs = node.outputs.filter((value) => value !== undefined);
-  return output === 'shared' ? outputs : outputs.slice(0, 1);
+/** The outputs that get codes: all where they are the input's, else the first, unless the plan says how many. */
+function codedOutputs(node: Node, { output, coded }: OpPlan): readonly Value[] {
+  const count = coded ?? (output === 'shared' ? node.outputs.length : 1);
+  return node.outputs.slice(0, count).filter((value) => value !== undefined);
 }
 
 function isOnlyReader(node: Node): boolean {

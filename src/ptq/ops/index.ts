@@ -52,7 +52,7 @@ export const COVERAGES: readonly string[] = Object.keys(COVERED);
 
 /** The policy of a node, if its op is one of ours. */
 export function policyOf(node: Node, coverage: Coverage = 'kernels'): OpPolicy | undefined {
-  return node.domain === '' ? COVERED[coverage].get(node.opType) : undefined;
+  return COVERED[coverage].get(node.qualifiedOp);
 }
 
 /** Why a node without a policy stays in float. */

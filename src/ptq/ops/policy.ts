@@ -26,6 +26,8 @@ export type OutputRole = 'own' | 'shared' | 'wide';
 export interface OpPlan {
   readonly inputs: readonly InputRole[];
   readonly output: OutputRole;
+  /** How many of the first outputs have codes, where others are positions. Default: all if `shared`, else one. */
+  readonly coded?: 0 | 1;
   /** Range of the output whatever the data; calibration does not look at it then. */
   readonly range?: Interval;
   /** Quantized wherever it stands, though the op is a carrier: a table of rows gets smaller by it. */
@@ -42,7 +44,7 @@ export interface Refusal {
 }
 
 export interface OpPolicy {
-  /** Op types of the default domain. */
+  /** Op types of the default domain; others with their domain, `com.microsoft.Op`. */
   readonly opTypes: readonly string[];
   /**
    * - `compute`: integer arithmetic pays here, so its inputs are quantized for it.
