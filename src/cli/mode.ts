@@ -53,8 +53,9 @@ function saidByWords(words: ModeWords): ModeChoice | undefined {
 
 /** A section about a mode asks for that mode. */
 function saidByFile({ settings = {}, config }: ModeWords): ModeChoice | undefined {
-  const { weights, float16, coverage } = settings;
-  const implied = weights ? 'weight-only' : float16 ? 'float16' : coverage && 'static';
+  const { weights, float16, coverage, dedicatedPairs } = settings;
+  const isStatic = coverage !== undefined || dedicatedPairs !== undefined;
+  const implied = weights ? 'weight-only' : float16 ? 'float16' : isStatic ? 'static' : undefined;
   const { mode = implied } = settings;
   if (mode === undefined) return undefined;
   const channels = mode === 'weight-only' && weights?.format === 'by-channel';

@@ -49,24 +49,30 @@ export interface ConvertOptions extends JobOptions {
    * Default 'qdq'. Static quantization only.
    */
   readonly format?: 'qdq' | 'qoperator';
+  /**
+   * A pair for each reader of a value instead of one for all: TensorRT, for one, cannot share them. A value that several
+   * quantized nodes read goes to everything else, graph outputs too, as the float that it was. Default false. Static
+   * quantization in QDQ form only.
+   */
+  readonly dedicatedPairs?: boolean;
 }
 
 /**
  * Quantizes `model`, the one the plan was prepared from, with what calibration put into the plan.
  *
  * @throws CalibrationError CALIBRATION_EMPTY if the plan holds no ranges; GraphError if it belongs to another model, or
- *   if calibration spoke against all of its nodes; UnsupportedError UNSUPPORTED_DTYPE if QOperator form is asked for with
+ *   if calibration spoke against all of its nodes; TypeError for `dedicatedPairs` in QOperator form; UnsupportedError UNSUPPORTED_DTYPE if QOperator form is asked for with
  *   codes that have not 8 bits
  */
 export async function convert(model: Model, plan: Plan, options: ConvertOptions = {}): Promise<Converted> {
-  checkFormat(plan, options.format);
+  checkFormat(plan, options);
   const copy = model.clone();
   const planned = selectPlanned(copy, plan);
   checkSomethingQuantized(planned.quantized.length, [...plan.skipped, ...planned.skipped]);
   const converter = new Converter(copy.graph, options.names ?? 'short', planned.selection, plan);
   await converter.constants(options);
   await converter.absorbClamps();
-  converter.pairs();
+  converter.pairs(options.dedicatedPairs ?? false);
   removeUnusedInPlace(copy);
   signModel(copy);
   const written = report(plan, planned, converter);
@@ -214,17 +220,27 @@ class Converter {
     }
   }
 
-  pairs(): void {
+  pairs(dedicated: boolean): void {
     const shared = new Map<string, GridValues>();
     for (const [value, { root, grid }] of this.#gridOf) {
       const values = shared.get(root) ?? this.#emitter.grid(root, grid);
       shared.set(root, values);
+      const own = dedicated ? this.#quantizedReaders(value) : [];
+      if (own.length > 1) {
+        for (const reader of own)
+          this.#emitter.pair(value, values, { readers: (node) => node === reader, outputs: false });
+        continue;
+      }
       const { producer } = value;
       // What computes in float may as well be read in float: only quantized readers go through the pair then.
       const fromFloat = producer === undefined || !this.#selection.nodes.has(producer);
       const readers = (node: Node): boolean => !fromFloat || this.#selection.nodes.has(node);
       this.#emitter.pair(value, values, { readers, outputs: !fromFloat });
     }
+  }
+
+  #quantizedReaders({ consumers }: Value): Node[] {
+    return [...consumers].filter((node) => this.#selection.nodes.has(node));
   }
 }
 

@@ -58,7 +58,7 @@ export async function quantizeStatic(
   // A runner that is given computes the values of the model as it was: they must keep their loudness then.
   const wanted = { qconfigMapping, coverage, equalize: equalize && typeof runner === 'function' };
   const { model: ready, plan, equalized, raisedOpset } = await readyStatic(model, wanted);
-  checkFormat(plan, options.format);
+  checkFormat(plan, options);
   const own = typeof runner === 'function' ? await runner(ready) : runner;
   try {
     const calibrated = await calibrate(plan, own, batches, options);

@@ -19,14 +19,26 @@ export function ending(
 /** Throws UsageError for a word about a mode that is not the one that was found sensible. */
 export function checkModeWords(
   { mode }: ModeDecision,
-  { format, coverage, convolutions, settings }: QuantizeOptions,
+  { format, coverage, dedicatedPairs, convolutions, settings }: QuantizeOptions,
 ): void {
   if (convolutions && mode !== 'dynamic') throw modeError('dynamic', 'convolutions', mode, 'Add --dynamic');
-  if (mode === 'static') return;
+  if (mode === 'static') {
+    if (dedicatedPairs && format === 'qoperator')
+      throw new UsageError(
+        'quantize: expected --format qdq for --dedicated-pairs, got qoperator',
+        'Integer operators have no pairs: leave one of the two out.',
+      );
+    return;
+  }
   // What a file says of static mode is idle where a word chooses another one.
-  const words = { format, coverage: settings?.coverage === undefined ? coverage : undefined };
-  const word = Object.entries(words).find(([, value]) => value !== undefined);
-  if (word !== undefined) throw modeError('static', word.join(' '), mode, 'Add --static and --calibrate');
+  const words = [
+    ['format', format],
+    ['coverage', settings?.coverage === undefined ? coverage : undefined],
+    ['dedicated-pairs', settings?.dedicatedPairs === undefined && dedicatedPairs ? '' : undefined],
+  ];
+  const word = words.find(([, value]) => value !== undefined);
+  if (word !== undefined)
+    throw modeError('static', word.join(' ').trim(), mode, 'Add --static and --calibrate');
 }
 
 function modeError(expected: string, word: string, got: string, deed: string): UsageError {

@@ -176,11 +176,12 @@ async function run(job: QuantizeJob, context: Context): Promise<QuantizeResult> 
 
 async function converted(job: QuantizeJob, { signal, progress }: Context): Promise<Written> {
   const { choice, model, mapping, data, plan } = job;
-  const { names, format, coverage } = job.options;
+  const { names, format, coverage, dedicatedPairs } = job.options;
   const onProgress = (facts: Progress): void => progress.update(shown(facts, data));
   const converting: ConvertOptions = {
     ...(names && { names }),
     ...(format && { format }),
+    ...(dedicatedPairs && { dedicatedPairs }),
     signal,
     onProgress,
   };

@@ -142,6 +142,10 @@ export const CONFIG = v.strictObject({
   calibration: about(CALIBRATION, 'Data for static quantization and the comparison.'),
   weights: about(WEIGHTS, 'Mode weight-only.'),
   float16: about(FLOAT16, 'Mode float16; beside mode weight-only: what stays float is converted too.'),
+  dedicatedPairs: about(
+    v.boolean(),
+    'Mode static: a pair of QuantizeLinear and DequantizeLinear for each reader of a value. Default false: one for all.',
+  ),
   names: about(v.picklist(['short', 'onnxruntime']), 'How added values are named. Default short.'),
   externalData: about(
     v.union([

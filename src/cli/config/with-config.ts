@@ -17,9 +17,18 @@ export async function withConfig<T extends Words>(words: T): Promise<T> {
   if (words.config === undefined) return words;
   const settings = await readConfig(words.config);
   checkSections(settings, words.config);
-  const { target, coverage, names, externalData, calibration = {}, exclude = [] } = settings;
+  const { target, coverage, dedicatedPairs, names, externalData, calibration = {}, exclude = [] } = settings;
   const { data: calibrate, images, ...dealing } = calibration;
-  const file = { target, coverage, names, externalData, calibrate, ...dealing, ...pixels(images) };
+  const file = {
+    target,
+    coverage,
+    dedicatedPairs,
+    names,
+    externalData,
+    calibrate,
+    ...dealing,
+    ...pixels(images),
+  };
   return {
     ...defined(file),
     ...words,
@@ -28,8 +37,11 @@ export async function withConfig<T extends Words>(words: T): Promise<T> {
   };
 }
 
+/** Keys that say mode static. */
+const STATIC_KEYS = ['coverage', 'dedicatedPairs'] as const satisfies readonly (keyof Config)[];
+
 /** What a section is about is a mode of its own. */
-function checkSections({ mode, coverage, weights, float16 }: Config, path: string): void {
+function checkSections({ mode, weights, float16, ...keys }: Config, path: string): void {
   const refuse = (section: string, modes: string): UsageError =>
     new UsageError(
       `${path}: mode: expected ${modes} beside '${section}', got '${mode}'`,
@@ -41,13 +53,14 @@ function checkSections({ mode, coverage, weights, float16 }: Config, path: strin
   if (float16 && (mode === 'static' || mode === 'dynamic')) {
     throw refuse('float16', "'float16' or 'weight-only'");
   }
-  if (coverage !== undefined && mode !== undefined && mode !== 'static') {
-    throw refuse('coverage', "'static'");
+  const staticKey = STATIC_KEYS.find((key) => keys[key] !== undefined);
+  if (staticKey !== undefined && mode !== undefined && mode !== 'static') {
+    throw refuse(staticKey, "'static'");
   }
   const other = weights !== undefined ? 'weights' : float16 ? 'float16' : undefined;
-  if (coverage !== undefined && other !== undefined) {
+  if (staticKey !== undefined && other !== undefined) {
     throw new UsageError(
-      `${path}: expected 'coverage' or '${other}', got both`,
+      `${path}: expected '${staticKey}' or '${other}', got both`,
       'They are of different modes.',
     );
   }

@@ -13,6 +13,8 @@ import {
 
 /** How a model is written. */
 export interface FileOptions {
+  /** Static mode: a pair for each reader of a value. */
+  readonly dedicatedPairs?: boolean;
   readonly names?: 'short' | 'onnxruntime';
   /** Weights beside the model, in files of this many bytes; false: in the model. */
   readonly externalData?: boolean | number | { readonly threshold?: number; readonly chunkSize?: number };
@@ -73,6 +75,10 @@ function addModeOptions(command: Command): void {
     )
       .choices(['qdq', 'qoperator'])
       .conflicts(['dynamic', 'weights', 'float16']),
+    new Option(
+      '--dedicated-pairs',
+      'static: a pair for each reader of a value, for TensorRT, instead of one for all',
+    ).conflicts(['dynamic', 'weights', 'float16']),
     new Option(
       '--plan <file>',
       'static, with the ranges that `zeropoint calibrate` kept; --calibrate is for the comparison then',

@@ -3,14 +3,23 @@ import { UnsupportedError } from '../../errors.ts';
 import { codeDType } from '../observer-spec.ts';
 import type { ObserverSpec, Plan } from '../plan.ts';
 
+interface Form {
+  readonly format?: 'qdq' | 'qoperator';
+  readonly dedicatedPairs?: boolean;
+}
+
 /**
  * @throws UnsupportedError UNSUPPORTED_DTYPE for QOperator form with codes that have not 8 bits; TypeError for a form that
- *   does not exist
+ *   does not exist, and for dedicated pairs where there are none
  */
-export function checkFormat(plan: Plan, format: 'qdq' | 'qoperator' = 'qdq'): void {
+export function checkFormat(plan: Plan, { format = 'qdq', dedicatedPairs = false }: Form): void {
   if (format === 'qdq') return;
   if (format !== 'qoperator')
     throw new TypeError(`convert: expected format 'qdq' or 'qoperator', got ${String(format)}`);
+  if (dedicatedPairs)
+    throw new TypeError(
+      "convert: expected format 'qdq' for dedicatedPairs, got 'qoperator', which has no pairs",
+    );
   for (const { node, activation, weight } of plan.nodes) {
     checkEightBits(node, activation);
     checkEightBits(node, weight);
