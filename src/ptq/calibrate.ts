@@ -46,7 +46,11 @@ export async function calibrate(
 ): Promise<Plan> {
   const { signal, onProgress, checkpoint } = options;
   const observers = openObservers(plan);
-  const watch = new Watch(runner, observers);
+  const watched = Array.from(observers, ([key, observer]) => ({
+    value: plan.activations[key].value ?? key,
+    observer,
+  }));
+  const watch = new Watch(runner, watched);
   let samples = plan.samples;
   let seen = 0;
   const soFar = (): Plan => ({ ...plan, activations: closeObservers(plan, observers), samples });
@@ -72,9 +76,9 @@ function openObservers(plan: Plan): Map<string, Observer> {
   return new Map(
     Object.entries(plan.activations)
       .filter(([, { range }]) => range === undefined)
-      .map(([name, { spec, state }]) => [
-        name,
-        state === undefined ? makeObserver(spec, { name }) : observerFromJSON(state),
+      .map(([key, { spec, state, value = key }]) => [
+        key,
+        state === undefined ? makeObserver(spec, { name: value }) : observerFromJSON(state),
       ]),
   );
 }
@@ -84,8 +88,8 @@ function closeObservers(
   observers: ReadonlyMap<string, Observer>,
 ): Record<string, PlannedActivation> {
   const activations: Record<string, PlannedActivation> = { ...plan.activations };
-  for (const [name, observer] of observers) {
-    activations[name] = { spec: plan.activations[name].spec, state: observer.toJSON() };
+  for (const [key, observer] of observers) {
+    activations[key] = { ...plan.activations[key], state: observer.toJSON() };
   }
   return activations;
 }

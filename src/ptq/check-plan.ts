@@ -36,7 +36,8 @@ function checkNode(json: unknown, where: string, field: string): void {
 }
 
 function checkActivation(json: unknown, where: string, field: string): void {
-  const { spec, state, range } = record(json, where, field);
+  const { spec, state, range, value } = record(json, where, field);
+  if (value !== undefined) text(value, where, `value of ${field}`);
   inside(where, field, () => factoryFromJSON(spec));
   if (state !== undefined) inside(where, field, () => observerFromJSON(state));
   if (range === undefined) return;

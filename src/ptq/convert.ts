@@ -18,8 +18,8 @@ import {
   type BiasFit,
   type QuantizedWeightData,
 } from './constants.ts';
-import { Emitter, type ActivationGrid, type GridValues } from './emit.ts';
-import { gridOfTable, readGrids, saturates } from './grids.ts';
+import { Emitter } from './emit.ts';
+import { gridOfTable, saturates } from './grids.ts';
 import type { JobOptions } from './job.ts';
 import type { NameStyle } from './names.ts';
 import type { Plan, PlannedNode } from './plan.ts';
@@ -30,7 +30,9 @@ import { toQOperatorInPlace } from './qoperator/to-qoperator.ts';
 import type { QuantizationReport, QuantizedWeight } from './report.ts';
 import { selectPlanned, type PlannedSelection } from './select-planned.ts';
 import type { Selection } from './select.ts';
+import { ValueGrids } from './value-grids.ts';
 import { signModel } from './version.ts';
+import { writePairs } from './write-pairs.ts';
 
 /** A quantized model and what was done to it. */
 export interface Converted {
@@ -61,21 +63,24 @@ export interface ConvertOptions extends JobOptions {
  * Quantizes `model`, the one the plan was prepared from, with what calibration put into the plan.
  *
  * @throws CalibrationError CALIBRATION_EMPTY if the plan holds no ranges; GraphError if it belongs to another model, or
- *   if calibration spoke against all of its nodes; TypeError for `dedicatedPairs` in QOperator form; UnsupportedError UNSUPPORTED_DTYPE if QOperator form is asked for with
- *   codes that have not 8 bits
+ *   if calibration spoke against all of its nodes; TypeError for `dedicatedPairs` in QOperator form; UnsupportedError
+ *   UNSUPPORTED_DTYPE if QOperator form is asked for with codes that have not 8 bits
  */
 export async function convert(model: Model, plan: Plan, options: ConvertOptions = {}): Promise<Converted> {
   checkFormat(plan, options);
   const copy = model.clone();
   const planned = selectPlanned(copy, plan);
   checkSomethingQuantized(planned.quantized.length, [...plan.skipped, ...planned.skipped]);
-  const converter = new Converter(copy.graph, options.names ?? 'short', planned.selection, plan);
+  const emitter = new Emitter(copy.graph, options.names ?? 'short');
+  const grids = new ValueGrids(planned.selection, plan);
+  const converter = new Converter({ graph: copy.graph, emitter, selection: planned.selection, grids, plan });
   await converter.constants(options);
   await converter.absorbClamps();
-  converter.pairs(options.dedicatedPairs ?? false);
+  const converted = writePairs(emitter, planned.selection, grids, options.dedicatedPairs ?? false);
   removeUnusedInPlace(copy);
   signModel(copy);
-  const written = report(plan, planned, converter);
+  const activations = [...Array.from(grids.used, ([name, grid]) => ({ name, ...grid })), ...converted];
+  const written = { ...report(plan, planned, converter), activations };
   if (options.format !== 'qoperator') return { model: copy, report: written };
   const { skipped } = await toQOperatorInPlace(copy, options.names ?? 'short');
   const quantized = new Set(written.quantized.map(({ node }) => node));
@@ -85,43 +90,30 @@ export async function convert(model: Model, plan: Plan, options: ConvertOptions 
   };
 }
 
+interface Converting {
+  readonly graph: Graph;
+  readonly emitter: Emitter;
+  readonly selection: Selection;
+  readonly grids: ValueGrids;
+  readonly plan: Plan;
+}
+
 class Converter {
   readonly #graph: Graph;
   readonly #emitter: Emitter;
   readonly #selection: Selection;
   readonly #planned: ReadonlyMap<string, PlannedNode>;
-  /** Grid of each gridded value; a clamp that is absorbed hands its grid to the op before it. */
-  readonly #gridOf = new Map<Value, { readonly root: string; readonly grid: ActivationGrid }>();
+  readonly #grids: ValueGrids;
   readonly #stored = new Map<string, Promise<QuantizedWeightData>>();
   readonly weights: QuantizedWeight[] = [];
   readonly absorbed: string[] = [];
 
-  /** The grids in use, by the value that was observed. */
-  readonly activations = new Map<string, ActivationGrid>();
-
-  constructor(graph: Graph, names: NameStyle, selection: Selection, plan: Plan) {
+  constructor({ graph, emitter, selection, grids, plan }: Converting) {
     this.#graph = graph;
-    this.#emitter = new Emitter(graph, names);
+    this.#emitter = emitter;
     this.#selection = selection;
     this.#planned = new Map(plan.nodes.map((node) => [node.output, node]));
-    const grids = readGrids(plan);
-    for (const [value, root] of selection.grids) {
-      // Where a node before it is left in float after all, a value is its own root that shared one in the plan.
-      const grid = grids.get(root.name) ?? grids.get(plan.shared[root.name] ?? '');
-      if (grid !== undefined) this.#setGrid(value, root, grid);
-    }
-  }
-
-  #setGrid(value: Value, root: Value, grid: ActivationGrid): void {
-    this.#gridOf.set(value, { root: root.name, grid });
-    this.activations.set(root.name, grid);
-  }
-
-  /** Rows of a table have the grid of the table, and so has everything that shares theirs. */
-  #setTableGrid(root: Value, grid: ActivationGrid): void {
-    for (const [value, itsRoot] of this.#selection.grids) {
-      if (itsRoot === root) this.#setGrid(value, root, grid);
-    }
+    this.#grids = grids;
   }
 
   /** Weights, constant operands and biases of every selected node, one node at a time. */
@@ -150,11 +142,11 @@ class Converter {
         scales[index] = stored.scaleData;
         const output = outputOf(node);
         if (index === 0 && this.#selection.tables.has(output))
-          this.#setTableGrid(output, gridOfTable(stored));
+          this.#grids.setTable(output, gridOfTable(stored));
         node.setInput(index, this.#emitter.dequantized(input.name, stored, node));
       } else if (role.kind === 'activation') {
-        const known = this.#gridOf.get(input);
-        if (known !== undefined) scales[index] = Float32Array.of(known.grid.scale);
+        const grid = this.#grids.forReader(input, node);
+        if (grid !== undefined) scales[index] = Float32Array.of(grid.scale);
       } else if (role.kind === 'bias' && scales[0] !== undefined) {
         const bias = await loadFloat32(input);
         const stored = quantizeBias(bias, role.factor * scales[0][0], scales[1]);
@@ -207,7 +199,7 @@ class Converter {
     for (const [node] of this.#selection.fused) {
       const [input] = node.inputs;
       const [output] = node.outputs;
-      const known = output && this.#gridOf.get(output);
+      const known = output && this.#grids.get(output);
       if (input === undefined || output === undefined || known === undefined) continue;
       if (!saturates(known.grid, await policyOf(node)?.clampRange?.(node))) continue;
       this.absorbed.push(node.label);
@@ -215,32 +207,8 @@ class Converter {
       this.#graph.replaceAllUses(output, input);
       this.#graph.removeNode(node);
       if (this.#graph.value(name) === undefined) this.#graph.rename(input, name);
-      this.#gridOf.set(input, known);
-      this.#gridOf.delete(output);
+      this.#grids.move(output, input);
     }
-  }
-
-  pairs(dedicated: boolean): void {
-    const shared = new Map<string, GridValues>();
-    for (const [value, { root, grid }] of this.#gridOf) {
-      const values = shared.get(root) ?? this.#emitter.grid(root, grid);
-      shared.set(root, values);
-      const own = dedicated ? this.#quantizedReaders(value) : [];
-      if (own.length > 1) {
-        for (const reader of own)
-          this.#emitter.pair(value, values, { readers: (node) => node === reader, outputs: false });
-        continue;
-      }
-      const { producer } = value;
-      // What computes in float may as well be read in float: only quantized readers go through the pair then.
-      const fromFloat = producer === undefined || !this.#selection.nodes.has(producer);
-      const readers = (node: Node): boolean => !fromFloat || this.#selection.nodes.has(node);
-      this.#emitter.pair(value, values, { readers, outputs: !fromFloat });
-    }
-  }
-
-  #quantizedReaders({ consumers }: Value): Node[] {
-    return [...consumers].filter((node) => this.#selection.nodes.has(node));
   }
 }
 
@@ -248,12 +216,11 @@ function report(
   plan: Plan,
   { quantized, skipped }: PlannedSelection,
   converter: Converter,
-): QuantizationReport {
+): Omit<QuantizationReport, 'activations'> {
   return {
     mode: 'static',
     quantized: quantized.map(({ node, opType }) => ({ node, opType })),
     skipped: [...plan.skipped, ...skipped],
-    activations: Array.from(converter.activations, ([name, grid]) => ({ name, ...grid })),
     weights: converter.weights,
     absorbed: converter.absorbed,
     samples: plan.samples,

@@ -44,6 +44,14 @@ export interface PairOptions {
   readonly outputs: boolean;
 }
 
+/** What {@link Emitter.pair} wrote. */
+export interface Pair {
+  readonly value: Value;
+  readonly grid: GridValues;
+  readonly codes: Value;
+  readonly dequantized: Value;
+}
+
 export interface NamedNode {
   readonly opType: string;
   /** The tensor that it is about. */
@@ -84,8 +92,8 @@ export class Emitter {
     };
   }
 
-  /** x → QuantizeLinear → DequantizeLinear → whatever read x. */
-  pair(value: Value, grid: GridValues, options: PairOptions): void {
+  /** x → QuantizeLinear → DequantizeLinear → whatever read x. Gives the codes, and what they become. */
+  pair(value: Value, grid: GridValues, options: PairOptions): Pair {
     const { name } = value;
     const place =
       value.producer === undefined ? { before: [...this.#graph.nodes][0] } : { after: value.producer };
@@ -95,6 +103,21 @@ export class Emitter {
     const dequantize = this.#node('DequantizeLinear', name, number, inputs, { after: quantize });
     const filter = ({ node }: { readonly node: Node }): boolean => node !== quantize && options.readers(node);
     this.#graph.replaceAllUses(value, outputOf(dequantize), { filter, outputs: options.outputs });
+    return { value, grid, codes: outputOf(quantize), dequantized: outputOf(dequantize) };
+  }
+
+  /**
+   * Behind a pair: its codes → DequantizeLinear → QuantizeLinear to another grid → DequantizeLinear → `readers`, which still
+   * read what the pair did. The first one is the pair's where nobody else reads it: each belongs to one node then.
+   */
+  convert({ value, grid, codes, dequantized }: Pair, to: GridValues, readers: PairOptions['readers']): void {
+    const inputs = [codes, grid.scale, grid.zeroPoint];
+    const place = { after: codes.producer };
+    const from = dequantized.isUnused
+      ? dequantized
+      : outputOf(this.#node('DequantizeLinear', value.name, this.number(), inputs, place));
+    this.#graph.replaceAllUses(value, from, { filter: ({ node }) => readers(node), outputs: false });
+    this.pair(from, to, { readers, outputs: false });
   }
 
   /** Stores the integers of constant `of` and gives the value that a DequantizeLinear makes of them. */

@@ -28,6 +28,8 @@ export interface PlannedActivation {
   readonly state?: ObserverState;
   /** Where the op says the range (Softmax: 0 to 1), calibration does not look. */
   readonly range?: readonly [low: number, high: number];
+  /** The value that is observed, where some readers take it in another type: the key is not its name then. */
+  readonly value?: string;
 }
 
 /** What `prepare` decided and `calibrate` saw, as plain data. */

@@ -11,6 +11,7 @@ import { checkNotQuantized, checkSomethingQuantized } from './check-model.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import { checkForms, neededOpset, observerSpec } from './observer-spec.ts';
 import { COVERAGES, type Coverage } from './ops/index.ts';
+import { withConversions } from './conversions.ts';
 import type { PlannedActivation, PlannedNode, Plan } from './plan.ts';
 import { selectNodes, type Selection } from './select.ts';
 import { checkNotAllInBodies } from './skip-bodies.ts';
@@ -144,7 +145,10 @@ function plannedActivations(
     const range = value.producer && selection.nodes.get(value.producer)?.plan.range;
     activations[value.name] = { spec: observerSpec(qconfig.activation), ...(range && { range }) };
   }
-  return activations;
+  return withConversions(activations, selection, (node) => {
+    const { activation } = present(qconfigs.get(node), `${node.label}: expected a QConfig, got none`);
+    return observerSpec(activation);
+  });
 }
 
 /** The node whose configuration a value's observer comes from: the one that gives it, else the first that reads it. */

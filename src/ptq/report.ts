@@ -13,6 +13,8 @@ export interface QuantizedValue {
   readonly dtype: string;
   readonly scale: number;
   readonly zeroPoint: number;
+  /** The nodes that read it so, where they have another type than the value. */
+  readonly readers?: readonly string[];
 }
 
 /** A constant that is stored as integers now. */

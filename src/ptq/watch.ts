@@ -3,45 +3,58 @@ import type { Observer } from '../observers/index.ts';
 import { RangeObserver } from '../observers/range-observer.ts';
 import type { ExtremesResult, Feeds, ModelRunner } from '../runners/types.ts';
 
-/** The observers of a model's values, by name. */
+/** An observer and the value that it looks at. */
+export interface Watched {
+  readonly value: string;
+  readonly observer: Observer;
+}
+
+/** The observers of a model's values; a value may have several. */
 export class Watch {
   readonly #runner: ModelRunner;
-  readonly #observers: ReadonlyMap<string, Observer>;
-  /** Values of which extremes suffice. One that has none to give (infinities of a mask, NaN) leaves for good. */
-  readonly #reduced: Map<string, RangeObserver>;
+  readonly #watched: readonly Watched[];
+  /** Values that cannot be reduced: the inputs, and what once had no extremes to give (a mask's infinities, NaN). */
+  readonly #whole: Set<string>;
 
-  constructor(runner: ModelRunner, observers: ReadonlyMap<string, Observer>) {
+  constructor(runner: ModelRunner, watched: readonly Watched[]) {
     this.#runner = runner;
-    this.#observers = observers;
-    const inputs = new Set(runner.inputs.map(({ name }) => name));
-    const isReduced = (entry: [string, Observer]): entry is [string, RangeObserver] =>
-      !inputs.has(entry[0]) && entry[1] instanceof RangeObserver && entry[1].needsOnlyExtremes;
-    this.#reduced = new Map(runner.runForExtremes === undefined ? [] : [...observers].filter(isReduced));
+    this.#watched = watched;
+    this.#whole = new Set(runner.inputs.map(({ name }) => name));
   }
 
   /** Runs a batch and shows it to the observers. Throws what the runner and they throw. */
   async show(feeds: Feeds, signal?: AbortSignal): Promise<void> {
-    const { results, extremes } = await this.#run(feeds, signal);
-    const unknown = [...this.#reduced.keys()].filter((name) => extremes[name] === undefined);
+    const reduced = new Set(this.#watched.filter((one) => this.#isReduced(one)).map(({ value }) => value));
+    const { results, extremes } = await this.#run(feeds, reduced, signal);
+    const unknown = [...reduced].filter((value) => extremes[value] === undefined);
     if (unknown.length > 0) {
-      for (const name of unknown) this.#reduced.delete(name);
+      for (const value of unknown) this.#whole.add(value);
       return this.show(feeds, signal);
     }
-    for (const [name, observer] of this.#observers) {
-      const reduced = this.#reduced.get(name);
-      if (reduced === undefined) observer.observe(results[name] ?? feeds[name]);
-      else reduced.observeExtremes(extremes[name].min, extremes[name].max);
+    for (const { value, observer } of this.#watched) {
+      if (observer instanceof RangeObserver && this.#isReduced({ value, observer })) {
+        observer.observeExtremes(extremes[value].min, extremes[value].max);
+      } else observer.observe(results[value] ?? feeds[value]);
     }
   }
 
-  async #run(feeds: Feeds, signal: AbortSignal | undefined): Promise<ExtremesResult> {
-    const extremesOf = [...this.#reduced.keys()];
+  #isReduced({ value, observer }: Watched): boolean {
+    const suffices = observer instanceof RangeObserver && observer.needsOnlyExtremes;
+    return suffices && this.#runner.runForExtremes !== undefined && !this.#whole.has(value);
+  }
+
+  async #run(
+    feeds: Feeds,
+    reduced: ReadonlySet<string>,
+    signal: AbortSignal | undefined,
+  ): Promise<ExtremesResult> {
     const inputs = new Set(this.#runner.inputs.map(({ name }) => name));
-    const fetch = [...this.#observers.keys()].filter((name) => !inputs.has(name) && !this.#reduced.has(name));
-    const reduced =
-      extremesOf.length === 0
+    const whole = this.#watched.filter((one) => !this.#isReduced(one)).map(({ value }) => value);
+    const fetch = [...new Set(whole)].filter((value) => !inputs.has(value));
+    const found =
+      reduced.size === 0
         ? undefined
-        : await this.#runner.runForExtremes?.(feeds, { fetch, extremesOf, signal });
-    return reduced ?? { results: await this.#runner.run(feeds, { fetch, signal }), extremes: {} };
+        : await this.#runner.runForExtremes?.(feeds, { fetch, extremesOf: [...reduced], signal });
+    return found ?? { results: await this.#runner.run(feeds, { fetch, signal }), extremes: {} };
   }
 }
