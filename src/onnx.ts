@@ -112,6 +112,7 @@ export type { Coverage } from './ptq/ops/index.ts';
 export { toQOperator } from './ptq/qoperator/to-qoperator.ts';
 export { quantizeDynamic } from './ptq/quantize-dynamic.ts';
 export type { QuantizeDynamicOptions } from './ptq/quantize-dynamic.ts';
+export type { DynamicRules } from './ptq/dynamic/index.ts';
 export { quantizeStatic } from './ptq/quantize-static.ts';
 export type { QuantizeStaticOptions } from './ptq/quantize-static.ts';
 export { readyForPlan, readyStatic } from './ptq/ready-static.ts';

@@ -70,11 +70,14 @@ export class Emitter {
   readonly #graph: Graph;
   readonly #namer: Namer;
   readonly #constants = new Map<string, Value>();
+  readonly #sharedBytes: number;
   #count = 0;
 
-  constructor(graph: Graph, style: NameStyle) {
+  /** `share`: whether small constants of equal content are stored once. Default true. */
+  constructor(graph: Graph, style: NameStyle, { share = true }: { readonly share?: boolean } = {}) {
     this.#graph = graph;
     this.#namer = NAMERS[style];
+    this.#sharedBytes = share ? SHARED_BYTES : -1;
   }
 
   /** A number for the next tensor that is named. */
@@ -138,7 +141,7 @@ export class Emitter {
   constant(part: NamedPart, of: string, number: number, tensor: Tensor): Value {
     const bytes = bytesOf(tensor.data);
     const key =
-      bytes.length > SHARED_BYTES ? undefined : `${tensor.dtype}[${tensor.shape.join()}]${bytes.join()}`;
+      bytes.length > this.#sharedBytes ? undefined : `${tensor.dtype}[${tensor.shape.join()}]${bytes.join()}`;
     const known = key === undefined ? undefined : this.#constants.get(key);
     if (known !== undefined) return known;
     const name = this.#graph.freshName(this.#namer.value(part, of, number));

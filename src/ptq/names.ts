@@ -18,6 +18,8 @@ const PARTS = {
   rescale: ['r', '_scales_mul'],
   scaled: ['m', '_output_scaled'],
   bias: ['b', '_bias'],
+  bias_shape: ['h', '_bias_reshape_shape'],
+  reshaped_bias: ['e', '_bias_reshape_output'],
 } as const;
 
 export type NamedPart = keyof typeof PARTS;

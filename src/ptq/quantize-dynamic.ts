@@ -4,12 +4,14 @@
  */
 import type { Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
+import type { Value } from '../graph/value.ts';
+import { inputOf } from '../passes/access.ts';
 import type { SkippedNode } from '../passes/pass.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import type { Converted, ConvertOptions } from './convert.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import type { DynamicForm } from './dynamic/form.ts';
-import { formOf } from './dynamic/index.ts';
+import { DYNAMIC_RULES, formOf, type DynamicRules } from './dynamic/index.ts';
 import { DynamicWriter } from './dynamic/writer.ts';
 import { checkDynamicWeight, observerSpec } from './observer-spec.ts';
 import type { ObserverSpec } from './plan.ts';
@@ -30,6 +32,8 @@ export interface QuantizeDynamicOptions {
   readonly reduceRange?: boolean;
   /** Also Conv. Default false: in integers it took 1.1 to 2.5 times as long as in float. */
   readonly convolutions?: boolean;
+  /** Whose forms: ours (default), or those of onnxruntime's Python quantizer, Conv included (docs/dynamic.md). */
+  readonly rules?: DynamicRules;
 }
 
 /**
@@ -40,18 +44,25 @@ export interface QuantizeDynamicOptions {
  */
 export async function quantizeDynamic(
   model: Model,
-  { qconfigMapping, convolutions = false, ...weights }: QuantizeDynamicOptions = {},
+  { qconfigMapping, convolutions = false, rules = 'zeropoint', ...weights }: QuantizeDynamicOptions = {},
   options: Omit<ConvertOptions, 'format'> = {},
 ): Promise<Converted> {
+  checkRules(rules);
   const mapping = qconfigMapping ?? staticQConfigMapping(weights);
-  const edit = (copy: Model): Promise<Work> => quantizeNodes(copy, { mapping, convolutions }, options);
+  const edit = (copy: Model): Promise<Work> => quantizeNodes(copy, { mapping, convolutions, rules }, options);
   return quantizeCopy(model, { mode: 'dynamic', raiseTo: DYNAMIC_OPSET, mapping, edit });
+}
+
+function checkRules(rules: string): void {
+  if (DYNAMIC_RULES.includes(rules)) return;
+  throw new RangeError(`quantizeDynamic: expected rules ${DYNAMIC_RULES.join(' or ')}, got ${rules}`);
 }
 
 /** What is wanted. */
 interface Choice {
   readonly mapping: QConfigMapping;
   readonly convolutions: boolean;
+  readonly rules: DynamicRules;
 }
 
 interface Chosen {
@@ -67,7 +78,7 @@ async function quantizeNodes(
 ): Promise<Work> {
   const { chosen, skipped } = choose([...graph.allNodes()], choice);
   const readers = chosen.filter(({ form }) => form.quantizesInput).map(({ node }) => node);
-  const writer = new DynamicWriter(graph, names, readers);
+  const writer = new DynamicWriter(graph, names, readers, { share: choice.rules === 'zeropoint' });
   const quantized = chosen.map(({ node }) => ({ node: node.label, opType: node.opType }));
   for (const [index, { node, form, weight }] of chosen.entries()) {
     signal?.throwIfAborted();
@@ -80,27 +91,48 @@ async function quantizeNodes(
 /** Which nodes get a form; every other node is skipped, with the reason. */
 function choose(
   nodes: readonly Node[],
-  { mapping, convolutions }: Choice,
+  { mapping, convolutions, rules }: Choice,
 ): { readonly chosen: readonly Chosen[]; readonly skipped: readonly SkippedNode[] } {
   const [chosen, skipped]: [Chosen[], SkippedNode[]] = [[], []];
+  const coded = new Set<Value>();
   const qconfigs = mapping.resolveAll(nodes.map(({ qualifiedOp, name }) => ({ opType: qualifiedOp, name })));
   for (const [index, node] of nodes.entries()) {
     if (node.is('Constant')) continue;
-    const found = chooseForm(node, qconfigs[index]?.weight, convolutions);
-    if ('form' in found) chosen.push({ node, ...found });
-    else skipped.push({ node: node.label, opType: node.qualifiedOp, ...found });
+    const form = formOf(node, rules);
+    const found =
+      'reason' in form ? form : chooseWeight(node, form, qconfigs[index]?.weight, { coded, convolutions });
+    if ('reason' in found) {
+      skipped.push({ node: node.label, opType: node.qualifiedOp, ...found });
+      continue;
+    }
+    chosen.push({ node, ...found });
+    for (const value of valuesWithCodes(node, found.form)) coded.add(value);
   }
   return { chosen, skipped };
 }
 
-function chooseForm(
+/** What later nodes find as integers once `form` stands in the place of `node`. */
+function valuesWithCodes(node: Node, form: DynamicForm): Value[] {
+  const values = [
+    ...(form.quantizesInput ? [inputOf(node, 0)] : []),
+    ...(form.codes === undefined ? [] : [form.codes(node)]),
+  ];
+  // What is quantized inside a branch is not there for others.
+  return values.filter(({ graph }) => graph === node.graph);
+}
+
+interface Situation {
+  readonly coded: ReadonlySet<Value>;
+  readonly convolutions: boolean;
+}
+
+function chooseWeight(
   node: Node,
+  form: DynamicForm,
   factory: Parameters<typeof observerSpec>[0] | undefined,
-  onRequest: boolean,
+  { coded, convolutions }: Situation,
 ): Omit<Chosen, 'node'> | { readonly reason: string } {
-  const form = formOf(node);
-  if ('reason' in form) return form;
-  const reason = onRequest ? form.obstacle(node) : (form.onRequest ?? form.obstacle(node));
+  const reason = (convolutions ? undefined : form.onRequest) ?? form.obstacle(node, coded);
   if (reason !== undefined) return { reason };
   if (factory === undefined) return { reason: 'the QConfigMapping leaves it in float' };
   const weight = observerSpec(factory);

@@ -1,5 +1,6 @@
 /** What an operator becomes when its weights are stored in 8 bits and its activations get ranges at run time. */
 import type { Node } from '../../graph/node.ts';
+import type { Value } from '../../graph/value.ts';
 import type { ObserverSpec } from '../plan.ts';
 import type { DynamicWriter } from './writer.ts';
 
@@ -8,8 +9,10 @@ export interface DynamicForm {
   readonly quantizesInput: boolean;
   /** Why nodes stay in float unless somebody asks for the form. */
   readonly onRequest?: string;
-  /** Why a node stays in float; undefined if this form can say it. */
-  obstacle(node: Node): string | undefined;
+  /** Why a node stays in float; undefined if this form can say it. `coded`: values that earlier nodes leave as integers, too. */
+  obstacle(node: Node, coded: ReadonlySet<Value>): string | undefined;
+  /** What later nodes find as integers, if the form offers that. */
+  codes?(node: Node): Value;
   /** Puts the form in the place of `node`. `weight` says how its weights are quantized. */
   rewrite(node: Node, weight: ObserverSpec, writer: DynamicWriter): Promise<void>;
 }

@@ -5,9 +5,16 @@ import { CONV } from './conv.ts';
 import type { DynamicForm } from './form.ts';
 import { LSTM } from './lstm.ts';
 import { GEMM, MATMUL } from './products.ts';
+import { ONNXRUNTIME_FORMS } from './onnxruntime-forms.ts';
 import { GATHER } from './tables.ts';
 
-const FORMS: Readonly<Record<string, DynamicForm>> = {
+/**
+ * - `zeropoint`: every chain is the fastest of the right ones, and values that are not multiplied stay float.
+ * - `onnxruntime`: what the Python quantizer of onnxruntime writes (onnxruntime-forms.ts), to have files as they were.
+ */
+export type DynamicRules = 'zeropoint' | 'onnxruntime';
+
+const OWN_FORMS: Readonly<Record<string, DynamicForm>> = {
   MatMul: MATMUL,
   Gemm: GEMM,
   Gather: GATHER,
@@ -17,6 +24,14 @@ const FORMS: Readonly<Record<string, DynamicForm>> = {
   'com.microsoft.EmbedLayerNormalization': EMBED_LAYER_NORMALIZATION,
 };
 
+const FORMS = {
+  zeropoint: OWN_FORMS,
+  onnxruntime: ONNXRUNTIME_FORMS,
+} as const satisfies Record<DynamicRules, Readonly<Record<string, DynamicForm>>>;
+
+/** Names of the rules. */
+export const DYNAMIC_RULES = Object.keys(FORMS);
+
 /** Operators with weights that have none, and why. */
 const REASONS: Readonly<Record<string, string>> = {
   GRU: 'onnxruntime has no GRU that computes in integers',
@@ -25,8 +40,12 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** The form of a node's operator, or why there is none. */
-export function formOf({ qualifiedOp }: Node): DynamicForm | { readonly reason: string } {
-  if (Object.hasOwn(FORMS, qualifiedOp)) return FORMS[qualifiedOp];
+export function formOf(
+  { qualifiedOp }: Node,
+  rules: DynamicRules,
+): DynamicForm | { readonly reason: string } {
+  const forms: Readonly<Record<string, DynamicForm>> = FORMS[rules];
+  if (Object.hasOwn(forms, qualifiedOp)) return forms[qualifiedOp];
   return {
     reason: Object.hasOwn(REASONS, qualifiedOp)
       ? REASONS[qualifiedOp]

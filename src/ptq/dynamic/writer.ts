@@ -2,7 +2,7 @@
 import type { Graph, NodeInit } from '../../graph/graph.ts';
 import type { Node } from '../../graph/node.ts';
 import type { Value } from '../../graph/value.ts';
-import { outputOf, present } from '../../passes/access.ts';
+import { inputOf, outputOf, present } from '../../passes/access.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import { loadWeight, quantizeLoaded, type QuantizedWeightData } from '../constants.ts';
 import { Emitter } from '../emit.ts';
@@ -48,15 +48,39 @@ export class DynamicWriter {
   readonly #numbers = new Map<Node, number>();
   readonly weights: QuantizedWeight[] = [];
 
-  /** `readers` are the nodes whose first input is to be quantized. */
-  constructor(graph: Graph, names: NameStyle, readers: Iterable<Node>) {
-    this.#emitter = new Emitter(graph, names);
+  /** Values that there are integers of. */
+  readonly #coded = new Map<Value, RuntimeInput>();
+
+  /** `readers` are the nodes whose first input is to be quantized; `share` as of the Emitter. */
+  constructor(
+    graph: Graph,
+    names: NameStyle,
+    readers: Iterable<Node>,
+    options: { readonly share?: boolean } = {},
+  ) {
+    this.#emitter = new Emitter(graph, names, options);
     this.#inputs = new RuntimeInputs(this.#emitter, readers);
   }
 
   /** The quantized first input of one of the readers. */
   input(node: Node): RuntimeInput {
-    return this.#inputs.of(node);
+    const value = inputOf(node, 0);
+    const known = this.#coded.get(value);
+    if (known !== undefined) return known;
+    const codes = this.#inputs.of(node);
+    // What is quantized inside a branch is not there for others.
+    if (node.graph === value.graph) this.#coded.set(value, codes);
+    return codes;
+  }
+
+  /** The integers of a value that some earlier node has left. */
+  coded(value: Value): RuntimeInput {
+    return present(this.#coded.get(value), `${value.name}: expected integers, got none`);
+  }
+
+  /** Says that there are integers of `value` now, which later nodes may read. */
+  offer(value: Value, codes: RuntimeInput): void {
+    this.#coded.set(value, codes);
   }
 
   /** A new initializer. */
