@@ -98,6 +98,20 @@ export type { HalfDType } from './ptq/float16/signatures.ts';
 export type { JobOptions, Progress } from './ptq/job.ts';
 export { chooseMode } from './presets/choose-mode.ts';
 export type { ModeChoice, ModeFacts } from './presets/choose-mode.ts';
+export type { RunsOn } from './presets/variants/backends.ts';
+export type { BaseFile, ModelFiles } from './presets/variants/base-files.ts';
+export { VARIANT_DTYPES, variantFile } from './presets/variants/dtypes.ts';
+export type { VariantDType } from './presets/variants/dtypes.ts';
+export type { VariantPreset, VariantReport } from './presets/variants/recipes.ts';
+export { variants } from './presets/variants/variants.ts';
+export type {
+  SkippedVariant,
+  Variant,
+  VariantsJob,
+  VariantsOptions,
+  VariantsProgress,
+  VariantsResult,
+} from './presets/variants/variants.ts';
 export { findTarget, TARGETS } from './presets/targets.ts';
 export type { Mode, TargetFacts } from './presets/targets.ts';
 export type { NameStyle } from './ptq/names.ts';

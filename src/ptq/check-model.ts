@@ -7,6 +7,15 @@ import type { SkippedNode } from '../passes/pass.ts';
 const QUANTIZED_OPS =
   /^(QuantizeLinear|DynamicQuantizeLinear|MatMulInteger|ConvInteger|QLinear.+|QGemm|MatMulNBits|MatMulBnb4|GatherBlockQuantized|DynamicQuantizeLSTM|QAttention|QEmbedLayerNormalization)$/;
 
+/** How often each operator stands in a model that computes with integers, or stores weights as such. */
+export function quantizedOps(model: Model): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { opType } of model.graph.allNodes()) {
+    if (QUANTIZED_OPS.test(opType)) counts.set(opType, (counts.get(opType) ?? 0) + 1);
+  }
+  return counts;
+}
+
 /** @throws GraphError GRAPH_NOT_QUANTIZABLE if the model holds integer arithmetic already. */
 export function checkNotQuantized(model: Model): void {
   for (const graph of [model.graph, ...model.functions.map(({ body }) => body)]) checkGraph(graph);

@@ -57,6 +57,8 @@ export interface ConvertOptions extends JobOptions {
    * quantization in QDQ form only.
    */
   readonly dedicatedPairs?: boolean;
+  /** Dynamic and weights alone: take a model that holds integer operators already, and do what is float in it. Default false. */
+  readonly allowQuantized?: boolean;
 }
 
 /**

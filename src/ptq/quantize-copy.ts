@@ -33,6 +33,7 @@ export interface CopyJob {
   readonly raiseTo?: number;
   /** Each name and pattern in it must be about a node of the model, or of a local function that is put in its place. */
   readonly mapping?: QConfigMapping | undefined;
+  readonly allowQuantized?: boolean | undefined;
   /** Edits the copy, which it may. */
   readonly edit: (copy: Model) => Promise<Work>;
 }
@@ -45,11 +46,11 @@ export interface CopyJob {
  */
 export async function quantizeCopy(
   model: Model,
-  { mode, leastOpset, raiseTo, mapping, edit }: CopyJob,
+  { mode, leastOpset, raiseTo, mapping, allowQuantized, edit }: CopyJob,
 ): Promise<Converted> {
   if (mapping !== undefined) checkMapping(mapping, model, (await inlineFunctions(model)).model);
   checkOpset(model, leastOpset);
-  checkNotQuantized(model);
+  if (allowQuantized !== true) checkNotQuantized(model);
   const cleaned = (await clean(model)).model;
   const ready = raiseTo === undefined ? cleaned : (await raiseOpset(cleaned, raiseTo)).model;
   const copy = ready === model ? model.clone() : ready;

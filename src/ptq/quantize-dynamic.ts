@@ -50,7 +50,8 @@ export async function quantizeDynamic(
   checkRules(rules);
   const mapping = qconfigMapping ?? staticQConfigMapping(weights);
   const edit = (copy: Model): Promise<Work> => quantizeNodes(copy, { mapping, convolutions, rules }, options);
-  return quantizeCopy(model, { mode: 'dynamic', raiseTo: DYNAMIC_OPSET, mapping, edit });
+  const { allowQuantized } = options;
+  return quantizeCopy(model, { mode: 'dynamic', raiseTo: DYNAMIC_OPSET, mapping, allowQuantized, edit });
 }
 
 function checkRules(rules: string): void {

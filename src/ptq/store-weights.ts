@@ -53,7 +53,7 @@ export async function storeWeights(
 ): Promise<Converted> {
   checkMapping(qconfigMapping, model, (await inlineFunctions(model)).model);
   checkOpset(model);
-  checkNotQuantized(model);
+  if (options.allowQuantized !== true) checkNotQuantized(model);
   const cleaned = (await clean(model)).model;
   const found = findWeights(cleaned, qconfigMapping);
   checkSomethingQuantized(found.weights.length, found.skipped);

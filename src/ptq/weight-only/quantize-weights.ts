@@ -46,7 +46,15 @@ export async function quantizeWeights(
   const { qconfigMapping: mapping } = resolved;
   const edit = (copy: Model): Promise<Work> => quantizeAll(copy, resolved, job);
   const raiseTo = resolved.format === 'dequantize-linear' ? BLOCK_OPSET : undefined;
-  return quantizeCopy(model, { mode: 'weight-only', leastOpset: LEAST_OPSET, raiseTo, mapping, edit });
+  const { allowQuantized } = job;
+  return quantizeCopy(model, {
+    mode: 'weight-only',
+    leastOpset: LEAST_OPSET,
+    raiseTo,
+    mapping,
+    allowQuantized,
+    edit,
+  });
 }
 
 async function quantizeAll(model: Model, options: ResolvedOptions, job: ConvertOptions): Promise<Work> {
