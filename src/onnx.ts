@@ -100,8 +100,12 @@ export { chooseMode } from './presets/choose-mode.ts';
 export type { ModeChoice, ModeFacts } from './presets/choose-mode.ts';
 export type { RunsOn } from './presets/variants/backends.ts';
 export type { BaseFile, ModelFiles } from './presets/variants/base-files.ts';
+export { modelTypeOf, withVariantsInConfig } from './presets/variants/config-json.ts';
+export type { ConfigFacts } from './presets/variants/config-json.ts';
 export { VARIANT_DTYPES, variantFile } from './presets/variants/dtypes.ts';
 export type { VariantDType } from './presets/variants/dtypes.ts';
+export { withVariantsInReadme } from './presets/variants/readme.ts';
+export type { ReadmeFacts } from './presets/variants/readme.ts';
 export type { VariantPreset, VariantReport } from './presets/variants/recipes.ts';
 export { variants } from './presets/variants/variants.ts';
 export type {

@@ -16,8 +16,8 @@ const SUFFIXES: Readonly<Record<VariantDType, string>> = {
   bnb4: '_bnb4',
 };
 
-/** Of files that others make. */
-const OTHER_SUFFIXES = ['_q2', '_q2f16', '_q1', '_q1f16'];
+/** With those of files that others make. */
+const ALL_SUFFIXES = [...Object.values(SUFFIXES), '_q2', '_q2f16', '_q1', '_q1f16'];
 
 /** `model`, `q8` → `model_quantized.onnx` */
 export function variantFile(base: string, dtype: VariantDType | 'fp32'): string {
@@ -34,13 +34,18 @@ export interface FoundFiles {
 /** Which of some files are models to start from. */
 export function findBases(files: Iterable<string>): FoundFiles {
   const models = [...files].filter((file) => file.endsWith('.onnx')).toSorted();
-  const suffixes = [...Object.values(SUFFIXES), ...OTHER_SUFFIXES];
-  const isVariant = (file: string): boolean =>
-    suffixes.some((suffix) => stemOf(file).endsWith(suffix) && stemOf(file).length > suffix.length);
+  const isVariant = (file: string): boolean => baseOf(file) !== stemOf(file);
   return {
     bases: models.filter((file) => !isVariant(file)).map(stemOf),
     variants: models.filter(isVariant),
   };
+}
+
+/** `model_q4.onnx` → `model` */
+export function baseOf(file: string): string {
+  const stem = stemOf(file);
+  const suffix = ALL_SUFFIXES.find((ending) => stem.endsWith(ending) && stem.length > ending.length) ?? '';
+  return stem.slice(0, stem.length - suffix.length);
 }
 
 function stemOf(file: string): string {
