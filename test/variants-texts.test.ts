@@ -112,7 +112,7 @@ const SECTION = `## Applied Quantizations
 - ❌ \`q8\`
 - ❌ \`int8\`
 - ❌ \`uint8\`
-- ✅ \`q4\`: \`model_q4.onnx\` (1.23 MB)
+- ✅ \`q4\`: \`model_q4.onnx\` (1.2 MB)
 - ❌ \`q4f16\`
 - ❌ \`bnb4\`: no products
 `;

@@ -26,8 +26,13 @@ export function defaultOutput(path: string, ending = 'int8.onnx'): string {
   return join(dirname(path), `${basename(path).replace(/\.onnx$/i, '')}.${ending}`);
 }
 
-/** Throws QuantError OUTPUT_EXISTS if there is something at `path` that may not be overwritten. */
-export async function checkFree(path: string, force: boolean): Promise<void> {
+const OTHER_NAME = 'Choose another name with --output';
+
+/**
+ * Throws QuantError OUTPUT_EXISTS if there is something at `path` that may not be overwritten; `instead` says what to do but
+ * `--force`.
+ */
+export async function checkFree(path: string, force: boolean, instead = OTHER_NAME): Promise<void> {
   const info = await lstat(path).catch(() => undefined);
   if (info === undefined || (force && info.isFile())) return;
   throw taken(path, info.isFile());
@@ -38,9 +43,7 @@ function taken(path: string, isFile: boolean): QuantError {
     `${path}: expected no file there, got ${isFile ? 'an existing one' : 'something else'}`,
     {
       code: 'OUTPUT_EXISTS',
-      hint: isFile
-        ? 'Choose another name with --output, or overwrite it with --force.'
-        : 'Choose another name with --output.',
+      hint: isFile ? `${instead}, or overwrite it with --force.` : `${instead}.`,
       details: { file: path },
     },
   );
@@ -53,7 +56,7 @@ export async function checkOutput(path: string, force: boolean): Promise<void> {
   if (!info?.isDirectory()) throw noFolder(path, info === undefined ? 'nothing there' : 'a file');
 }
 
-function noFolder(path: string, got: string, cause?: unknown): QuantError {
+export function noFolder(path: string, got: string, cause?: unknown): QuantError {
   return new QuantError(`${path}: expected a folder to write to, got ${got}`, {
     code: 'OUTPUT_FAILED',
     hint: 'Check that the folder exists and can be written to.',

@@ -9,6 +9,7 @@ import { addCalibrate } from './verbs/calibrate.ts';
 import { addInspect } from './verbs/inspect.ts';
 import { addPlan } from './verbs/plan.ts';
 import { addQuantize } from './verbs/quantize.ts';
+import { addVariants } from './verbs/variants.ts';
 import { ExitCode } from './exit-code.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -24,6 +25,7 @@ addQuantize(program);
 addCalibrate(program);
 addPlan(program);
 addInspect(program);
+addVariants(program);
 
 // A reader that has seen enough (`| head`) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

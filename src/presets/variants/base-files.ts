@@ -6,7 +6,7 @@ import type { Graph } from '../../graph/graph.ts';
 import type { Model } from '../../graph/model.ts';
 import type { TensorSource } from '../../graph/tensor-source.ts';
 import { quantizedOps } from '../../ptq/check-model.ts';
-import { findBases, variantFile } from './dtypes.ts';
+import { findBaseFiles, variantFile } from './dtypes.ts';
 
 /** Files by name, as they lie in one folder: models, and their external data. */
 export type ModelFiles = Readonly<Record<string, SourceLike>>;
@@ -49,7 +49,7 @@ export async function openBases(
   files: ModelFiles,
   { allowQuantized }: { readonly allowQuantized: boolean },
 ): Promise<readonly OpenedBase[]> {
-  const { bases, variants } = findBases(Object.keys(files));
+  const { bases, variants } = findBaseFiles(Object.keys(files));
   if (bases.length === 0) throw noBases(Object.keys(files), variants);
   const opened: OpenedBase[] = [];
   for (const base of bases) opened.push(await openBase(base, files));

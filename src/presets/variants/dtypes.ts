@@ -24,6 +24,7 @@ export function variantFile(base: string, dtype: VariantDType | 'fp32'): string 
   return `${base}${dtype === 'fp32' ? '' : SUFFIXES[dtype]}.onnx`;
 }
 
+/** What {@link findBaseFiles} tells apart. */
 export interface FoundFiles {
   /** Float models, without `.onnx`, in the order of the alphabet. */
   readonly bases: readonly string[];
@@ -31,8 +32,8 @@ export interface FoundFiles {
   readonly variants: readonly string[];
 }
 
-/** Which of some files are models to start from. */
-export function findBases(files: Iterable<string>): FoundFiles {
+/** Which of some files are models to start from: all `.onnx` but those that are variants by their suffix. */
+export function findBaseFiles(files: Iterable<string>): FoundFiles {
   const models = [...files].filter((file) => file.endsWith('.onnx')).toSorted();
   const isVariant = (file: string): boolean => baseOf(file) !== stemOf(file);
   return {

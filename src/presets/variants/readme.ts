@@ -74,13 +74,13 @@ function sectionLines({ bases, sizes, reasons = {} }: ReadmeFacts, level: number
       lines.push(
         size === undefined
           ? `- ❌ \`${dtype}\`${reasons[dtype] === undefined ? '' : `: ${reasons[dtype]}`}`
-          : `- ✅ \`${dtype}\`: \`${file}\` (${megabytes(size)})`,
+          : `- ✅ \`${dtype}\`: \`${file}\` (${sizeText(size)})`,
       );
     }
   }
   return lines;
 }
 
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 2 : 1)} MB`;
+function sizeText(bytes: number): string {
+  return bytes < 999_950 ? `${(bytes / 1e3).toFixed(1)} KB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }

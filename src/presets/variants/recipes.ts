@@ -27,7 +27,7 @@ export type VariantPreset = 'web' | 'transformersjs-3';
 /** What one step of a recipe did. */
 export type VariantReport = QuantizationReport | Float16Report;
 
-/** What a step gives; undefined where it found nothing to do. */
+/** What all steps gave. */
 export type Made = { readonly model: Model; readonly reports: readonly VariantReport[] };
 
 export interface RecipeFacts {
@@ -133,8 +133,17 @@ export interface Recipe extends RecipeFacts {
   readonly dtype: VariantDType;
 }
 
+/** How many operators a reason names. */
+const SHOWN_OPS = 6;
+
+function idleReason(dtype: VariantDType, { graph }: Model): string {
+  const ops = [...new Set(Array.from(graph.allNodes(), ({ qualifiedOp }) => qualifiedOp))];
+  const names = ops.slice(0, SHOWN_OPS).join(', ') + (ops.length > SHOWN_OPS ? ', ...' : '');
+  return `nothing in it that ${dtype} changes (${names})`;
+}
+
 /**
- * Makes a variant. Steps that find nothing to do are left out; `reasons` says why each of them was, if all were.
+ * Makes a variant. Steps that find nothing to do are left out; `reason` says so if all were.
  *
  * @throws what the steps throw, such as GraphError for a weight with NaN
  */
@@ -142,10 +151,9 @@ export async function makeVariant(
   model: Model,
   { preset, dtype, modelType }: Recipe,
   job: Omit<ConvertOptions, 'names' | 'format'>,
-): Promise<Made | { readonly reasons: readonly string[] }> {
+): Promise<Made | { readonly reason: string }> {
   const { names, recipes } = PRESETS[preset];
   let made: Made = { model, reports: [] };
-  const reasons: string[] = [];
   for (const step of recipes[dtype]) {
     try {
       // The first step makes integers of some nodes, the next ones of others.
@@ -153,8 +161,8 @@ export async function makeVariant(
       made = { model: next.model, reports: [...made.reports, next.report] };
     } catch (error) {
       if (!(error instanceof GraphError && error.code === 'GRAPH_NOT_QUANTIZABLE')) throw error;
-      reasons.push(error.message);
+      job.signal?.throwIfAborted();
     }
   }
-  return made.reports.length === 0 ? { reasons } : made;
+  return made.reports.length === 0 ? { reason: idleReason(dtype, model) } : made;
 }

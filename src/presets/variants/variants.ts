@@ -183,7 +183,7 @@ class VariantWriter {
       signal?.throwIfAborted();
       const job = { onProgress, ...(signal && { signal }) };
       const made = await makeVariant(base.model, { preset, dtype, modelType }, job);
-      if ('reasons' in made) idle.push({ base, note: made.reasons.join('; ') });
+      if ('reason' in made) idle.push({ base, note: made.reason });
       else await this.#write(base, dtype, made);
     }
     if (this.variants.length === before) {

@@ -1,0 +1,210 @@
+/** `zeropoint variants`: find the float models, make all variants in a hidden folder, compare, then put all in place. */
+import { readdir, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  findBaseFiles,
+  modelTypeOf,
+  readModel,
+  variantFile,
+  variants,
+  withVariantsInConfig,
+  withVariantsInReadme,
+  type Sink,
+  type SinkLike,
+  type SkippedVariant,
+  type Variant,
+  type VariantsOptions,
+  type VariantsResult,
+} from 'zeropoint/onnx';
+import { checkFree } from '../files.ts';
+import { runVerb, type Context, type Outcome } from '../frame.ts';
+import { stageSet, type StagedMove, type StagedSet } from '../staged-set.ts';
+import { DTYPE_NAMES, type VariantsWords } from '../verbs/variants.ts';
+import { findPlace, type VariantsPlace } from './variants-place.ts';
+import { variantsSummary } from './variants-summary.ts';
+import { verify, type Verification } from './verify.ts';
+
+/** What was done; printed as it is by `--json`. */
+export interface VariantsOutcome extends Omit<VariantsResult, 'variants'> {
+  /** Where the files are. */
+  readonly folder: string;
+  readonly variants: readonly CheckedVariant[];
+  /** Files beside the models that were changed. */
+  readonly changed: readonly string[];
+  readonly seconds: number;
+}
+
+export interface CheckedVariant extends Variant {
+  /** null with `--no-verify` and `--dry-run`. */
+  readonly verification: Verification | null;
+}
+
+interface Job {
+  readonly place: VariantsPlace;
+  readonly words: VariantsWords;
+  readonly options: Omit<VariantsOptions, 'open'>;
+  readonly context: Context;
+}
+
+export async function makeVariants(source: string, words: VariantsWords): Promise<void> {
+  await runVerb(words, async (context) => {
+    const place = await findPlace(source);
+    const job = { place, words, options: optionsOf(place, words), context };
+    if (place.warning !== undefined) context.progress.note(place.warning);
+    const start = performance.now();
+    const made = words.dryRun ? await rehearse(job) : await perform(job);
+    const outcome = { ...made, seconds: (performance.now() - start) / 1000 };
+    return { json: outcome, text: () => variantsSummary(outcome, words) } satisfies Outcome;
+  });
+}
+
+/** A config.json that cannot be read stops everything now, not when all is done. */
+function optionsOf({ config }: VariantsPlace, words: VariantsWords): Omit<VariantsOptions, 'open'> {
+  const { dtype: dtypes, compat, externalData, force = false } = words;
+  const found = config === undefined || !words.config ? undefined : modelTypeOf(config);
+  const { modelType = found } = words;
+  return {
+    ...(dtypes && { dtypes }),
+    ...(compat && { preset: compat }),
+    ...(modelType !== undefined && { modelType }),
+    ...(externalData !== undefined && { externalData: placementOf(externalData) }),
+    allowQuantized: force,
+    overwrite: force,
+  };
+}
+
+function placementOf(words: boolean | number): NonNullable<VariantsOptions['externalData']> {
+  if (words === false) return 'embed';
+  return words === true ? {} : { chunkSize: words };
+}
+
+type Made = Omit<VariantsOutcome, 'seconds'>;
+
+/** Everything but writing. */
+async function rehearse({ place, options, context }: Job): Promise<Made> {
+  const result = await variants(place.files, { ...options, open: nowhere }, jobOf(context));
+  const unchecked = result.variants.map((variant) => ({ ...variant, verification: null }));
+  return { ...result, folder: place.folder, variants: unchecked, changed: [] };
+}
+
+function nowhere(): Sink {
+  return { write: () => undefined, sibling: nowhere };
+}
+
+function jobOf({ signal, progress }: Context): Parameters<typeof variants>[2] {
+  return { signal, onProgress: ({ file, ...facts }) => progress.update({ ...facts, stage: file }) };
+}
+
+async function perform(job: Job): Promise<Made> {
+  const { place, options, context } = job;
+  await checkNames(job);
+  const staged = await stageSet(place.root);
+  try {
+    const open = (file: string): SinkLike => join(staged.folder, file);
+    const result = await variants(place.files, { ...options, overwrite: true, open }, jobOf(context));
+    const checked: CheckedVariant[] = [];
+    for (const variant of result.variants) checked.push(await check(variant, staged.folder, job));
+    context.signal.throwIfAborted();
+    const changed = await putInPlace(result, staged, job);
+    return { ...result, folder: place.folder, variants: checked, changed };
+  } catch (error) {
+    throw staged.told(error, place.folder);
+  } finally {
+    await staged.discard();
+  }
+}
+
+const OTHERS = 'Leave its dtype out with --dtype';
+
+/** Names that are taken stop everything before the first model is read. */
+async function checkNames({ place, words, options }: Job): Promise<void> {
+  for (const base of findBaseFiles(Object.keys(place.files)).bases) {
+    for (const dtype of options.dtypes ?? DTYPE_NAMES) {
+      await checkFree(join(place.folder, variantFile(base, dtype)), words.force ?? false, OTHERS);
+    }
+  }
+}
+
+async function check(
+  variant: Variant,
+  folder: string,
+  { place, words, context }: Job,
+): Promise<CheckedVariant> {
+  if (!words.verify) return { ...variant, verification: null };
+  const { signal, progress } = context;
+  progress.update({ stage: `compare ${variant.file}`, done: 0, unit: 'samples' });
+  const original = await readModel(place.files[`${variant.base}.onnx`]);
+  return { ...variant, verification: await verify(original, join(folder, variant.file), undefined, signal) };
+}
+
+/** Moves models, config.json and README.md to where they belong; gives the last two, if they were changed. */
+async function putInPlace(result: VariantsResult, staged: StagedSet, job: Job): Promise<readonly string[]> {
+  const { place, words } = job;
+  const names = result.variants.flatMap(({ files }) => files.map(({ name }) => name));
+  const replace = words.force ?? false;
+  const moves: StagedMove[] = names.map((name) => ({
+    from: join(staged.folder, name),
+    to: join(place.folder, name),
+    replace,
+  }));
+  const before = await sizesIn(place.folder);
+  const obsolete = [...before.keys()].filter(
+    (name) => !names.includes(name) && isPartOf(name, result.variants),
+  );
+  const sizes = new Map([...before].filter(([name]) => !obsolete.includes(name)));
+  for (const { name, size } of result.variants.flatMap(({ files }) => files)) sizes.set(name, size);
+  const texts = changedTexts(result, sizes, job);
+  for (const [name, text] of Object.entries(texts)) {
+    await writeFile(join(staged.folder, name), text);
+    moves.push({ from: join(staged.folder, name), to: join(place.root, name), replace: true });
+  }
+  await staged.commit(
+    moves,
+    obsolete.map((name) => join(place.folder, name)),
+  );
+  return Object.keys(texts).map((name) => join(place.root, name));
+}
+
+/** Whether a file is external data of one of these models, of an earlier run. */
+function isPartOf(name: string, made: readonly Variant[]): boolean {
+  return made.some(({ file }) => isDataOf(name, file));
+}
+
+function isDataOf(name: string, file: string): boolean {
+  return name.startsWith(`${file}_data`) && /^(_[0-9]+)?$/.test(name.slice(file.length + '_data'.length));
+}
+
+async function sizesIn(folder: string): Promise<ReadonlyMap<string, number>> {
+  const names = await readdir(folder).catch(() => []);
+  const sizes = new Map<string, number>();
+  for (const name of names) {
+    const info = await stat(join(folder, name)).catch(() => undefined);
+    if (info?.isFile()) sizes.set(name, info.size);
+  }
+  return sizes;
+}
+
+/** New texts of config.json and README.md, if they change. A folder without config.json is no repository: nothing of its is touched. */
+function changedTexts(
+  { bases, skipped }: VariantsResult,
+  sizes: ReadonlyMap<string, number>,
+  { place: { config, readme = '' }, words }: Job,
+): Record<string, string> {
+  if (config === undefined) return {};
+  const models = [...sizes.keys()].filter((name) => name.endsWith('.onnx'));
+  const partsOf = (file: string): string[] => [...sizes.keys()].filter((name) => isDataOf(name, file));
+  const chunks = Object.fromEntries(models.map((file) => [file, partsOf(file).length]));
+  const total = (file: string): number =>
+    [file, ...partsOf(file)].reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
+  const facts = {
+    bases: bases.map(({ base }) => base),
+    sizes: Object.fromEntries(models.map((file) => [file, total(file)])),
+    reasons: Object.fromEntries(skipped.map(({ dtype, reason }: SkippedVariant) => [dtype, reason])),
+  };
+  const texts = {
+    'config.json': words.config ? withVariantsInConfig(config, { chunks }) : config,
+    'README.md': words.readme ? withVariantsInReadme(readme, facts) : readme,
+  };
+  const old: Readonly<Record<string, string>> = { 'config.json': config, 'README.md': readme };
+  return Object.fromEntries(Object.entries(texts).filter(([name, text]) => text !== old[name]));
+}

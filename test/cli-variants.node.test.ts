@@ -1,0 +1,237 @@
+/** `zeropoint variants`: a folder as transformers.js has it, from float models. */
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { tensor } from 'zeropoint';
+import { buildModel, readModel, VARIANT_DTYPES, variantFile as nameOf, writeModel } from 'zeropoint/onnx';
+import { listing, temporaryFolder, useCli } from './support/cli.ts';
+import { saveModel, twoInputs } from './support/cli-models.ts';
+import { countOps, variantFile } from './support/variants.ts';
+
+const zeropoint = useCli();
+
+const CONFIG = '{\n  "model_type": "bert",\n  "eps": 1e-12\n}\n';
+const README = '---\nlicense: mit\n---\n\n# A model\n';
+
+interface Repository {
+  readonly models: Readonly<Record<string, string>>;
+  readonly config?: string;
+  readonly readme?: string;
+}
+
+/** A folder with models of the fixtures in `onnx/`. */
+function repository({ models, config = CONFIG, readme = README }: Repository): string {
+  const cwd = temporaryFolder();
+  mkdirSync(join(cwd, 'onnx'));
+  for (const [file, fixture] of Object.entries(models)) {
+    copyFileSync(fileURLToPath(variantFile(fixture)), join(cwd, 'onnx', file));
+  }
+  writeFileSync(join(cwd, 'config.json'), config);
+  writeFileSync(join(cwd, 'README.md'), readme);
+  return cwd;
+}
+
+const text = (cwd: string, name: string): string => readFileSync(join(cwd, name), 'utf8');
+
+describe('zeropoint variants', () => {
+  it('makes all of them, compares them, and says in README.md which there are', async () => {
+    const cwd = repository({ models: { 'model.onnx': 'transformer' } });
+    const { code, stdout, stderr } = await zeropoint(['variants', '.'], { cwd });
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^wrote 7 variants of 1 model to .*\/onnx, preset web \(/);
+    expect(stdout).toMatch(
+      /model_q4f16\.onnx +1\d\.\d KB +7\d\.\d % +\d\d\.\d dB {2}cpu, wasm, webgpu \(shader-f16\)\n/,
+    );
+    expect(stdout).toMatch(/model_quantized\.onnx +\d\d\.\d KB +\d\d\.\d % +\d\d\.\d dB {2}cpu, wasm\n/);
+    expect(stdout).toMatch(
+      /error: signal to noise against float, worst output, on made-up inputs, by onnxruntime/,
+    );
+    const made = VARIANT_DTYPES.map((dtype) => `onnx/${nameOf('model', dtype)}`);
+    expect(listing(cwd)).toEqual(['README.md', 'config.json', 'onnx', 'onnx/model.onnx', ...made].toSorted());
+    expect(text(cwd, 'config.json')).toBe(CONFIG);
+    expect(text(cwd, 'README.md')).toContain(`${README}\n## Applied Quantizations\n`);
+    expect(text(cwd, 'README.md')).toContain('- ✅ `q8`: `model_quantized.onnx` (');
+  });
+
+  it('--dtype of several base files; --json has sizes, errors and where each runs', async () => {
+    const models = { 'decoder_model_merged.onnx': 'transformer', 'vision_encoder.onnx': 'conv' };
+    const cwd = repository({ models });
+    const words = ['variants', 'onnx', '--dtype', 'q4,fp16', '--no-readme', '--json'];
+    const { code, stdout } = await zeropoint(words, { cwd });
+    expect(code).toBe(0);
+    const { variants, bases, preset } = JSON.parse(stdout);
+    expect(preset).toBe('web');
+    expect(bases.map(({ base }: { base: string }) => base)).toEqual([
+      'decoder_model_merged',
+      'vision_encoder',
+    ]);
+    expect(variants).toHaveLength(4);
+    expect(variants[0]).toMatchObject({
+      file: 'decoder_model_merged_q4.onnx',
+      dtype: 'q4',
+      runsOn: { cpu: true, wasm: true, webgpu: true },
+      verification: { inputs: 'made-up inputs', outputs: [{ name: 'y' }] },
+    });
+    expect(text(cwd, 'README.md')).toBe(README);
+  });
+
+  it("--compat transformersjs-3: the scripts' graph, by the model type of config.json", async () => {
+    const cwd = repository({ models: { 'model.onnx': 'mlp' } });
+    const words = ['variants', '.', '--compat', 'transformersjs-3', '--dtype', 'q8', '--no-verify'];
+    expect((await zeropoint(words, { cwd })).code).toBe(0);
+    const scale = async (): Promise<readonly number[] | undefined> =>
+      (await readModel(join(cwd, 'onnx/model_quantized.onnx'))).graph.value('W1_scale')?.constant?.shape;
+    expect(await scale()).toEqual([40]);
+    expect((await zeropoint([...words, '--model-type', 'whisper', '--force'], { cwd })).code).toBe(0);
+    expect(await scale()).toEqual([]);
+  });
+
+  it('external data has the names, and config.json the counts, that transformers.js wants; files of an earlier run go', async () => {
+    const cwd = repository({ models: { 'model.onnx': 'transformer' } });
+    const words = ['variants', '.', '--dtype', 'q4', '--no-verify'];
+    expect((await zeropoint([...words, '--external-data', '2KB'], { cwd })).code).toBe(0);
+    const chunks = listing(join(cwd, 'onnx')).filter((name) => name.startsWith('model_q4.onnx_data'));
+    expect(chunks.length).toBeGreaterThan(1);
+    expect(text(cwd, 'config.json')).toBe(
+      '{\n  "model_type": "bert",\n  "eps": 1e-12,\n  "transformers.js_config": {\n    "use_external_data_format": {\n' +
+        `      "model_q4.onnx": ${chunks.length}\n    }\n  }\n}\n`,
+    );
+    expect((await readModel(join(cwd, 'onnx/model_q4.onnx'))).graph.outputs).toHaveLength(1);
+    expect((await zeropoint([...words, '--force'], { cwd })).code).toBe(0);
+    expect(listing(join(cwd, 'onnx'))).toEqual(['model.onnx', 'model_q4.onnx']);
+    expect(JSON.parse(text(cwd, 'config.json'))).toMatchObject({
+      'transformers.js_config': { use_external_data_format: { 'model_q4.onnx': 0 } },
+    });
+  });
+
+  it('models beside config.json: variants go into onnx/, and a line says what to do with the float ones', async () => {
+    const cwd = temporaryFolder();
+    await saveModel(cwd, twoInputs());
+    writeFileSync(join(cwd, 'config.json'), CONFIG);
+    const { code, stderr } = await zeropoint(['variants', '.', '--dtype', 'fp16'], { cwd });
+    expect([code, stderr]).toEqual([0, expect.stringContaining('move the float ones there')]);
+    expect(listing(cwd)).toEqual(['README.md', 'config.json', 'model.onnx', 'onnx', 'onnx/model_fp16.onnx']);
+  });
+
+  it('one model: variants go beside it, and no README.md is touched that is no model card', async () => {
+    const cwd = temporaryFolder();
+    await saveModel(cwd, twoInputs(), 'net.onnx');
+    await saveModel(cwd, twoInputs(), 'other.onnx');
+    writeFileSync(join(cwd, 'README.md'), README);
+    const { code, stdout } = await zeropoint(['variants', 'net.onnx', '--dtype', 'q8'], { cwd });
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^wrote 1 variant of 1 model/)]);
+    expect(listing(cwd)).toEqual(['README.md', 'net.onnx', 'net_quantized.onnx', 'other.onnx']);
+    expect(text(cwd, 'README.md')).toBe(README);
+  });
+
+  it('--dry-run writes nothing and knows the sizes', async () => {
+    const cwd = repository({ models: { 'model.onnx': 'transformer' } });
+    const before = listing(cwd);
+    const dry = await zeropoint(['variants', '.', '--dry-run', '--json'], { cwd });
+    expect(dry.code).toBe(0);
+    expect(listing(cwd)).toEqual(before);
+    const real = await zeropoint(['variants', '.', '--no-verify', '--json'], { cwd });
+    const sizes = ({ stdout }: { stdout: string }): number[] =>
+      JSON.parse(stdout).variants.map(({ size }: { size: number }) => size);
+    expect(sizes(dry)).toEqual(sizes(real));
+  });
+});
+
+describe('bad input: exit code 1, a reason, and the folder as it was', () => {
+  async function refused(cwd: string, words: readonly string[], code = 1): Promise<string> {
+    const before = listing(cwd);
+    const result = await zeropoint(['variants', '.', ...words], { cwd });
+    expect(result.code, result.stderr).toBe(code);
+    expect(listing(cwd)).toEqual(before);
+    return result.stderr;
+  }
+
+  it('a folder without models, and none at all', async () => {
+    const cwd = temporaryFolder();
+    expect(await refused(cwd, [])).toContain('expected float models such as model.onnx, got no file');
+    const { code, stderr } = await zeropoint(['variants', 'nowhere'], { cwd });
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(/nowhere: expected a folder or a model, got nothing there/),
+    ]);
+  });
+
+  it('a model without its external data', async () => {
+    const cwd = repository({ models: { 'model.onnx': 'mlp' } });
+    const elsewhere = temporaryFolder();
+    await writeModel(twoInputs(), join(elsewhere, 'embed_tokens.onnx'), { externalData: { threshold: 0 } });
+    copyFileSync(join(elsewhere, 'embed_tokens.onnx'), join(cwd, 'onnx/embed_tokens.onnx'));
+    expect(await refused(cwd, [])).toMatch(
+      /embed_tokens\.onnx: .*expected external data in "embed_tokens.onnx_data", got no such file/,
+    );
+  });
+
+  it('a config.json that is not JSON; --no-config leaves it alone', async () => {
+    const cwd = repository({ models: { 'model.onnx': 'mlp' }, config: '{"model_type": "bert",}' });
+    expect(await refused(cwd, [])).toMatch(/config\.json: expected a JSON object, got /);
+    const words = ['variants', '.', '--dtype', 'q4', '--no-config', '--no-verify'];
+    expect((await zeropoint(words, { cwd })).code).toBe(0);
+    expect(text(cwd, 'config.json')).toBe('{"model_type": "bert",}');
+  });
+
+  it('a quantized model says what it holds; --force goes on with what is float', async () => {
+    const cwd = repository({ models: { 'model.onnx': 'mlp' } });
+    const words = ['variants', 'onnx', '--compat', 'transformersjs-3', '--dtype', 'q4', '--no-verify'];
+    await zeropoint(words, { cwd });
+    copyFileSync(join(cwd, 'onnx/model_q4.onnx'), join(cwd, 'onnx/model.onnx'));
+    expect(await refused(cwd, ['--dtype', 'q8'])).toContain('got one that is quantized (1 MatMulNBits)');
+    expect((await zeropoint(['variants', '.', '--dtype', 'q8', '--force'], { cwd })).code).toBe(0);
+    expect(countOps(await readModel(join(cwd, 'onnx/model_quantized.onnx')))).toMatchObject({
+      MatMulNBits: 1,
+      MatMulInteger: 2,
+    });
+  });
+
+  it('a name that is taken, a model that is there twice, words that do not go together', async () => {
+    const cwd = repository({ models: { 'model.onnx': 'mlp', 'model_q4.onnx': 'mlp' } });
+    expect(await refused(cwd, [])).toMatch(
+      /model_q4\.onnx: expected no file there, got an existing one\n.*Leave its dtype out/,
+    );
+    expect(await refused(cwd, ['--all', '--dtype', 'q4'], 2)).toContain('cannot be used with');
+    expect(await refused(cwd, ['--dtype', 'q5'], 2)).toContain('Allowed choices are fp16, q8');
+    await saveModel(cwd);
+    expect(await refused(cwd, [])).toMatch(/model\.onnx: expected it in one place, got it in /);
+  });
+
+  it('a second model that cannot be quantized: nothing of the first is left', async () => {
+    const cwd = repository({ models: { 'a.onnx': 'mlp' } });
+    const bad = buildModel((b) => {
+      const weight = b.constant('w', tensor([NaN, 1, 1, 1], [2, 2]));
+      b.output(b.op('MatMul', [b.input('x', 'float32', [1, 2]), weight]), 'y', 'float32', [1, 2]);
+    });
+    await saveModel(join(cwd, 'onnx'), bad, 'b.onnx');
+    expect(await refused(cwd, ['--dtype', 'q8'])).toContain('w: expected finite weights, got NaN');
+  });
+
+  it('a folder that cannot be written to', async () => {
+    const cwd = repository({ models: { 'model.onnx': 'mlp' } });
+    chmodSync(cwd, 0o555);
+    const { code, stderr } = await zeropoint(['variants', '.', '--dtype', 'q4'], { cwd });
+    chmodSync(cwd, 0o755);
+    // Root may write anywhere.
+    if (process.getuid?.() !== 0)
+      expect([code, stderr]).toEqual([1, expect.stringContaining('expected a folder to write to')]);
+  });
+
+  it('Ctrl-C leaves nothing behind', async () => {
+    const cwd = repository({ models: { 'model.onnx': 'transformer' } });
+    const before = listing(cwd);
+    let sent = false;
+    const { code } = await zeropoint(['variants', '.'], {
+      cwd,
+      onTick: (kill) => {
+        if (sent || !listing(cwd).some((name) => name.includes('.zeropoint.'))) return;
+        sent = true;
+        kill('SIGINT');
+      },
+    });
+    if (sent && code !== 0) expect([code, listing(cwd)]).toEqual([130, before]);
+  });
+});
