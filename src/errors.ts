@@ -35,7 +35,9 @@ export type ErrorCode =
   | 'CALIBRATION_MERGE'
   // writing
   | 'OUTPUT_EXISTS'
-  | 'OUTPUT_FAILED';
+  | 'OUTPUT_FAILED'
+  // a bound that the caller set
+  | 'BUDGET_EXCEEDED';
 
 /** What a {@link QuantError} carries beside its message. */
 export interface QuantErrorOptions {

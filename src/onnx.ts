@@ -111,11 +111,12 @@ export { variants } from './presets/variants/variants.ts';
 export type {
   SkippedVariant,
   Variant,
+  VariantPlan,
   VariantsJob,
   VariantsOptions,
   VariantsProgress,
   VariantsResult,
-} from './presets/variants/variants.ts';
+} from './presets/variants/types.ts';
 export { findTarget, TARGETS } from './presets/targets.ts';
 export type { Mode, TargetFacts } from './presets/targets.ts';
 export type { NameStyle } from './ptq/names.ts';

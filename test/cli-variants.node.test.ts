@@ -139,6 +139,69 @@ describe('zeropoint variants', () => {
   });
 });
 
+describe('one dtype for a page', () => {
+  const models = { 'embed_tokens.onnx': 'gather', 'decoder_model_merged.onnx': 'transformer' };
+
+  it('--plan: a dtype for each model, made and told to pages', async () => {
+    const cwd = repository({ models });
+    const plan = { embed_tokens: 'fp16', decoder_model_merged: 'q4' };
+    writeFileSync(join(cwd, 'plan.json'), JSON.stringify(plan));
+    const { code, stdout } = await zeropoint(['variants', '.', '--plan', 'plan.json', '--no-verify'], {
+      cwd,
+    });
+    expect([code, stdout]).toEqual([0, expect.stringContaining(`dtype for pages: ${JSON.stringify(plan)}`)]);
+    expect(listing(join(cwd, 'onnx'))).toEqual(
+      [...Object.keys(models), 'embed_tokens_fp16.onnx', 'decoder_model_merged_q4.onnx'].toSorted(),
+    );
+    expect(JSON.parse(text(cwd, 'config.json'))).toMatchObject({ 'transformers.js_config': { dtype: plan } });
+  });
+
+  it.each([
+    ['{"embed_tokens": "q4"}', 2, 'got none for decoder_model_merged'],
+    [
+      '{"embed_tokens": "q4", "decoder_model_merged": "q4", "decoder": "q4"}',
+      2,
+      'got one for decoder, which is not there',
+    ],
+    ['{"embed_tokens": "q5", "decoder_model_merged": "q4"}', 2, 'expected dtypes in plan of fp32, fp16'],
+    ['{"embed_tokens": 4}', 1, 'expected a JSON object of dtypes by model, got {"embed_tokens":4}'],
+    ['q4', 1, 'expected a JSON object of dtypes by model, got SyntaxError'],
+  ])('--plan %s is refused', async (plan, code, message) => {
+    const cwd = repository({ models });
+    writeFileSync(join(cwd, 'plan.json'), plan);
+    const before = listing(cwd);
+    const result = await zeropoint(['variants', '.', '--plan', 'plan.json'], { cwd });
+    expect([result.code, result.stderr]).toEqual([code, expect.stringContaining(message)]);
+    expect(listing(cwd)).toEqual(before);
+  });
+
+  it('--max-size: the best that fits, counted over all models', async () => {
+    const cwd = repository({ models });
+    const sizes = JSON.parse((await zeropoint(['variants', '.', '--dry-run', '--json'], { cwd })).stdout)
+      .variants as readonly { readonly dtype: string; readonly size: number }[];
+    const total = (dtype: string): number =>
+      sizes.filter((variant) => variant.dtype === dtype).reduce((sum, { size }) => sum + size, 0);
+    const chosen = async (maxSize: number): Promise<unknown> => {
+      const words = ['variants', '.', '--max-size', String(maxSize), '--no-verify', '--json', '--force'];
+      const { code, stdout } = await zeropoint(words, { cwd });
+      expect(code).toBe(0);
+      return JSON.parse(stdout).dtype;
+    };
+    expect(total('fp16')).toBeGreaterThan(total('q8'));
+    expect(await chosen(total('fp16'))).toBe('fp16');
+    expect(await chosen(total('fp16') - 1)).toBe('q8');
+    expect(await chosen(1_000_000)).toBe('fp32');
+    expect(JSON.parse(text(cwd, 'config.json'))).toMatchObject({
+      'transformers.js_config': { dtype: 'fp32' },
+    });
+    const { code, stderr } = await zeropoint(['variants', '.', '--max-size', '1KB', '--force'], { cwd });
+    expect([code, stderr]).toEqual([
+      3,
+      expect.stringMatching(/expected a dtype of at most 1000 bytes, got \d+ for the smallest, q4f16/),
+    ]);
+  });
+});
+
 describe('bad input: exit code 1, a reason, and the folder as it was', () => {
   async function refused(cwd: string, words: readonly string[], code = 1): Promise<string> {
     const before = listing(cwd);

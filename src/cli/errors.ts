@@ -43,9 +43,12 @@ export function failure(error: unknown, { debug = false }: { readonly debug?: bo
   const lines = [`error: ${lineByLine(message)}`];
   if (hint !== undefined) lines.push(`hint: ${lineByLine(hint)}`);
   if (debug) lines.push(...stacks(error));
-  const exitCode = error instanceof UsageError ? ExitCode.usage : ExitCode.failed;
+  const exitCode = error instanceof UsageError ? ExitCode.usage : (GATES[code] ?? ExitCode.failed);
   return { exitCode, lines, json: { code, message, hint, details } };
 }
+
+/** Failures to keep a bound that the user set. */
+const GATES: Readonly<Record<string, number | undefined>> = { BUDGET_EXCEEDED: ExitCode.gate };
 
 /** Messages of runtimes have several lines. */
 function lineByLine(text: string): string {

@@ -13,6 +13,7 @@ export function variantsSummary(outcome: VariantsOutcome, words: VariantsWords):
   const cells = [['  file', 'size', 'saved', 'error', 'runs on'], ...floats, ...rows];
   const parts = [head, table(cells, ['left', 'right', 'right', 'right', 'left'])];
   const notes = [
+    ...(outcome.dtype === undefined ? [] : [`dtype for pages: ${JSON.stringify(outcome.dtype)}`]),
     ...skipped.map(({ dtype, reason }) => `no ${dtype}: ${reason}`),
     ...variants.flatMap(({ file, note }) => (note === undefined ? [] : [`${file} is a ${note}`])),
     ...(changed.length === 0 ? [] : [`changed: ${changed.join(', ')}`]),

@@ -1,6 +1,7 @@
 /** `zeropoint variants`: find the float models, make all variants in a hidden folder, compare, then put all in place. */
-import { readdir, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { FormatError } from 'zeropoint';
 import {
   findBaseFiles,
   modelTypeOf,
@@ -13,9 +14,11 @@ import {
   type SinkLike,
   type SkippedVariant,
   type Variant,
+  type VariantPlan,
   type VariantsOptions,
   type VariantsResult,
 } from 'zeropoint/onnx';
+import { UsageError } from '../errors.ts';
 import { checkFree } from '../files.ts';
 import { runVerb, type Context, type Outcome } from '../frame.ts';
 import { stageSet, type StagedMove, type StagedSet } from '../staged-set.ts';
@@ -49,23 +52,61 @@ interface Job {
 export async function makeVariants(source: string, words: VariantsWords): Promise<void> {
   await runVerb(words, async (context) => {
     const place = await findPlace(source);
-    const job = { place, words, options: optionsOf(place, words), context };
+    const plan = words.plan === undefined ? undefined : await readVariantPlan(words.plan);
+    const job = { place, words, options: { ...optionsOf(place, words), ...(plan && { plan }) }, context };
     if (place.warning !== undefined) context.progress.note(place.warning);
     const start = performance.now();
-    const made = words.dryRun ? await rehearse(job) : await perform(job);
+    const made = await (words.dryRun ? rehearse(job) : perform(job)).catch(asUsage);
     const outcome = { ...made, seconds: (performance.now() - start) / 1000 };
     return { json: outcome, text: () => variantsSummary(outcome, words) } satisfies Outcome;
   });
 }
 
+/** What the library has for options that contradict each other or name nothing. */
+function asUsage(error: unknown): never {
+  if (error instanceof RangeError && error.message.includes(': expected '))
+    throw new UsageError(error.message);
+  throw error;
+}
+
+/** The library looks at the names in it. */
+async function readVariantPlan(path: string): Promise<VariantPlan> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw planError(path, String(cause), cause);
+  });
+  let plan: unknown;
+  try {
+    plan = JSON.parse(text);
+  } catch (cause) {
+    throw planError(path, String(cause), cause);
+  }
+  const isPlan = typeof plan === 'object' && plan !== null && !Array.isArray(plan);
+  if (!isPlan || Object.values(plan as object).some((dtype) => typeof dtype !== 'string')) {
+    throw planError(path, JSON.stringify(plan).slice(0, SHOWN_CHARACTERS));
+  }
+  return plan as VariantPlan;
+}
+
+const SHOWN_CHARACTERS = 80;
+
+function planError(path: string, got: string, cause?: unknown): FormatError {
+  return new FormatError(`${path}: expected a JSON object of dtypes by model, got ${got}`, {
+    code: 'CONFIG_INVALID',
+    hint: 'For instance {"embed_tokens": "fp16", "decoder_model_merged": "q4"}.',
+    details: { file: path },
+    cause,
+  });
+}
+
 /** A config.json that cannot be read stops everything now, not when all is done. */
 function optionsOf({ config }: VariantsPlace, words: VariantsWords): Omit<VariantsOptions, 'open'> {
-  const { dtype: dtypes, compat, externalData, force = false } = words;
+  const { dtype: dtypes, compat, externalData, maxSize, force = false } = words;
   const found = config === undefined || !words.config ? undefined : modelTypeOf(config);
   const { modelType = found } = words;
   return {
     ...(dtypes && { dtypes }),
     ...(compat && { preset: compat }),
+    ...(maxSize !== undefined && { maxSize }),
     ...(modelType !== undefined && { modelType }),
     ...(externalData !== undefined && { externalData: placementOf(externalData) }),
     allowQuantized: force,
@@ -118,8 +159,12 @@ const OTHERS = 'Leave its dtype out with --dtype';
 
 /** Names that are taken stop everything before the first model is read. */
 async function checkNames({ place, words, options }: Job): Promise<void> {
+  const { plan, maxSize, dtypes = DTYPE_NAMES } = options;
+  // Which dtype fits is not known yet.
+  if (maxSize !== undefined) return;
   for (const base of findBaseFiles(Object.keys(place.files)).bases) {
-    for (const dtype of options.dtypes ?? DTYPE_NAMES) {
+    for (const dtype of plan === undefined ? dtypes : [plan[base] ?? 'fp32']) {
+      if (dtype === 'fp32') continue;
       await checkFree(join(place.folder, variantFile(base, dtype)), words.force ?? false, OTHERS);
     }
   }
@@ -186,7 +231,7 @@ async function sizesIn(folder: string): Promise<ReadonlyMap<string, number>> {
 
 /** New texts of config.json and README.md, if they change. A folder without config.json is no repository: nothing of its is touched. */
 function changedTexts(
-  { bases, skipped }: VariantsResult,
+  { bases, skipped, dtype }: VariantsResult,
   sizes: ReadonlyMap<string, number>,
   { place: { config, readme = '' }, words }: Job,
 ): Record<string, string> {
@@ -202,7 +247,7 @@ function changedTexts(
     reasons: Object.fromEntries(skipped.map(({ dtype, reason }: SkippedVariant) => [dtype, reason])),
   };
   const texts = {
-    'config.json': words.config ? withVariantsInConfig(config, { chunks }) : config,
+    'config.json': words.config ? withVariantsInConfig(config, { chunks, ...(dtype && { dtype }) }) : config,
     'README.md': words.readme ? withVariantsInReadme(readme, facts) : readme,
   };
   const old: Readonly<Record<string, string>> = { 'config.json': config, 'README.md': readme };

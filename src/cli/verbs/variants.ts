@@ -20,6 +20,10 @@ export interface VariantsWords extends CommonOptions {
   readonly compat?: 'transformersjs-3';
   readonly preset?: 'web';
   readonly modelType?: string;
+  /** Path of a JSON file: a dtype for each base file. */
+  readonly plan?: string;
+  /** Bytes. */
+  readonly maxSize?: number;
   /** Weights beside the models, in files of this many bytes; false: in the models. */
   readonly externalData?: boolean | number;
   readonly config: boolean;
@@ -58,8 +62,16 @@ export function addVariants(program: Command): void {
 
 function recipeOptions(): readonly Option[] {
   return [
-    new Option('--all', `all dtypes: ${DTYPE_NAMES.join(', ')} (default)`).conflicts('dtype'),
-    new Option('--dtype <list>', 'these dtypes, such as q4,q4f16').argParser(parseDTypes),
+    new Option('--all', `all dtypes: ${DTYPE_NAMES.join(', ')} (default)`).conflicts(['dtype', 'plan']),
+    new Option('--dtype <list>', 'these dtypes, such as q4,q4f16').argParser(parseDTypes).conflicts('plan'),
+    new Option(
+      '--plan <file>',
+      'one dtype for each model, as JSON: {"embed_tokens": "fp16", "decoder_model_merged": "q4"}; config.json tells it to pages',
+    ).conflicts('maxSize'),
+    new Option(
+      '--max-size <size>',
+      'only the best dtype whose files take no more, such as 200MB; config.json tells it to pages',
+    ).argParser(parseSize),
     new Option('--preset <name>', 'recipes: web, for onnxruntime-web (default)')
       .choices(['web'])
       .conflicts('compat'),

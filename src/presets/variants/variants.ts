@@ -3,86 +3,14 @@
  * Recipes: recipes.ts. All files appear together at the end, or none.
  */
 import { GraphError, QuantError } from '../../errors.ts';
-import {
-  writeModel,
-  type ExternalDataOptions,
-  type WriteModelOptions,
-  type WrittenFile,
-} from '../../formats/onnx/write-model.ts';
-import { openSink, type SinkLike } from '../../formats/sink.ts';
 import type { SourceLike } from '../../formats/source.ts';
-import type { Model } from '../../graph/model.ts';
-import type { JobOptions, Progress } from '../../ptq/job.ts';
-import { runsOn, type RunsOn } from './backends.ts';
-import { asFiles, isOneSource, openBases, weightBytes } from './base-files.ts';
+import { asFiles, isOneSource, openBases } from './base-files.ts';
 import type { BaseFile, ModelFiles, OpenedBase } from './base-files.ts';
+import { chooseBySize } from './choose-by-size.ts';
 import { variantFile, VARIANT_DTYPES, type VariantDType } from './dtypes.ts';
-import { HeldSinks } from './held-sinks.ts';
-import { makeVariant, VARIANT_PRESETS, type VariantPreset, type VariantReport } from './recipes.ts';
-
-/** Options of {@link variants}. */
-export interface VariantsOptions {
-  /** Opens a file to write, by name: `model_q4.onnx`. It must be able to open siblings where external data is needed. */
-  readonly open: (file: string) => SinkLike | Promise<SinkLike>;
-  /** Default: all seven. */
-  readonly dtypes?: readonly VariantDType[];
-  /** Default `web`. */
-  readonly preset?: VariantPreset;
-  /**
-   * `model_type` of config.json. `transformersjs-3` has 8-bit scales by channel and a reduced range for all types but 28; without
-   * a type it has neither, as `quantize.py` on its own.
-   */
-  readonly modelType?: string;
-  /** Take models that are quantized already, and do what is float in them. Default false. */
-  readonly allowQuantized?: boolean;
-  /** Whether existing files may be replaced. Default false. */
-  readonly overwrite?: boolean;
-  /** `auto` (default): weights of 1 GiB and more go into external data, in files of 1 GiB at most. Else as of `writeModel`. */
-  readonly externalData?: 'auto' | 'embed' | ExternalDataOptions;
-}
-
-/** How far {@link variants} is, with the file that it works on. */
-export interface VariantsProgress extends Progress {
-  readonly file: string;
-}
-
-/** How to stop {@link variants} and how to follow it. */
-export interface VariantsJob extends Omit<JobOptions, 'onProgress'> {
-  readonly onProgress?: (progress: VariantsProgress) => void;
-}
-
-/** A file that was made. */
-export interface Variant {
-  readonly base: string;
-  readonly dtype: VariantDType;
-  readonly file: string;
-  /** Bytes of `files`. */
-  readonly size: number;
-  /** The model and its external data. */
-  readonly files: readonly WrittenFile[];
-  readonly runsOn: RunsOn;
-  /** What was done, a report a step. Empty for a copy of the float model, see `note`. */
-  readonly reports: readonly VariantReport[];
-  /** Present if the recipe found nothing to do: the file is the float model, since a dtype needs every base file. */
-  readonly note?: string;
-}
-
-/** A dtype for which no base file had anything to do; nothing was written for it. */
-export interface SkippedVariant {
-  readonly dtype: VariantDType;
-  readonly reason: string;
-}
-
-/** What {@link variants} made. */
-export interface VariantsResult {
-  readonly preset: VariantPreset;
-  readonly bases: readonly BaseFile[];
-  readonly variants: readonly Variant[];
-  readonly skipped: readonly SkippedVariant[];
-}
-
-/** From this size on weights do not lie in the model's file: browsers hold a file in one buffer. */
-const EXTERNAL_FROM = 1_073_741_824;
+import { VARIANT_PRESETS } from './recipes.ts';
+import type { VariantPlan, VariantsJob, VariantsOptions, VariantsResult } from './types.ts';
+import { VariantWriter } from './variant-writer.ts';
 
 /**
  * Makes variants of every float model among `source`: one model, or files by name as they lie in a folder (`onnx/` of a
@@ -100,28 +28,74 @@ export async function variants(
   options: VariantsOptions,
   job: VariantsJob = {},
 ): Promise<VariantsResult> {
-  const { dtypes = VARIANT_DTYPES, preset = 'web' } = options;
-  if (dtypes.length === 0) throw new RangeError('variants: expected at least one of dtypes, got none');
-  for (const dtype of dtypes) check('dtypes', dtype, VARIANT_DTYPES);
-  check('preset', preset, VARIANT_PRESETS);
+  const { preset = 'web', plan, maxSize } = options;
+  checkOptions(options);
   const files = isOneSource(source) ? await asFiles(source) : source;
   const bases = await openBases(files, { allowQuantized: options.allowQuantized ?? false });
-  if (options.overwrite !== true) checkFree(files, bases, dtypes);
-  const writer = new VariantWriter({ ...options, preset }, job);
+  if (plan !== undefined) checkPlan(plan, bases);
+  const resolved = { ...options, preset };
+  const chosen = maxSize === undefined ? undefined : await chooseBySize(bases, maxSize, resolved, job);
+  const tasks = chosen === undefined ? tasksOf(bases, options) : [{ bases, dtype: chosen }];
+  if (options.overwrite !== true) checkFree(files, tasks);
+  const writer = new VariantWriter(resolved, job);
   try {
-    for (const dtype of new Set(dtypes)) await writer.make(bases, dtype);
-    checkMadeSomething(writer);
+    for (const task of tasks) await makeTask(task, writer, plan !== undefined);
+    if (plan === undefined && chosen !== 'fp32') checkMadeSomething(writer);
     await writer.commit();
   } catch (error) {
     await writer.abort(error);
     throw error;
   }
+  const dtype = plan ?? chosen;
   return {
     preset,
     bases: bases.map(({ model: _model, ...base }) => base),
     variants: writer.variants,
     skipped: writer.skipped,
+    ...(dtype !== undefined && { dtype }),
   };
+}
+
+/** Base files, and the dtype that they get together. */
+interface Task {
+  readonly bases: readonly OpenedBase[];
+  readonly dtype: VariantDType | 'fp32';
+}
+
+function tasksOf(
+  bases: readonly OpenedBase[],
+  { plan, dtypes = VARIANT_DTYPES }: VariantsOptions,
+): readonly Task[] {
+  if (plan === undefined) return [...new Set(dtypes)].map((dtype) => ({ bases, dtype }));
+  return bases.map((base) => ({ bases: [base], dtype: plan[base.base] }));
+}
+
+/** A plan wants its files, also those in which there is nothing to do. */
+async function makeTask({ bases, dtype }: Task, writer: VariantWriter, copies: boolean): Promise<void> {
+  if (dtype !== 'fp32') await writer.make(bases, dtype, { copies });
+}
+
+function checkOptions({ dtypes, preset = 'web', plan, maxSize }: VariantsOptions): void {
+  if (dtypes?.length === 0) throw new RangeError('variants: expected at least one of dtypes, got none');
+  for (const dtype of dtypes ?? []) check('dtypes', dtype, VARIANT_DTYPES);
+  for (const dtype of Object.values(plan ?? {})) check('dtypes in plan', dtype, ['fp32', ...VARIANT_DTYPES]);
+  check('preset', preset, VARIANT_PRESETS);
+  if (plan !== undefined && (dtypes !== undefined || maxSize !== undefined)) {
+    throw new RangeError('variants: expected plan, or dtypes and maxSize, got both');
+  }
+  if (maxSize !== undefined && !(maxSize > 0)) {
+    throw new RangeError(`variants: expected maxSize above 0, got ${maxSize}`);
+  }
+}
+
+/** A name that no base file has is a typo; a base file without a dtype would not be found by the page. */
+function checkPlan(plan: VariantPlan, bases: readonly BaseFile[]): void {
+  const names = bases.map(({ base }) => base);
+  const unknown = Object.keys(plan).find((name) => !names.includes(name));
+  const missing = names.find((name) => !Object.hasOwn(plan, name));
+  if (unknown === undefined && missing === undefined) return;
+  const got = unknown === undefined ? `none for ${missing}` : `one for ${unknown}, which is not there`;
+  throw new RangeError(`variants: expected plan to have a dtype for each of ${names.join(', ')}, got ${got}`);
 }
 
 function check(what: string, value: string, allowed: readonly string[]): void {
@@ -129,9 +103,10 @@ function check(what: string, value: string, allowed: readonly string[]): void {
   throw new RangeError(`variants: expected ${what} of ${allowed.join(', ')}, got ${value}`);
 }
 
-function checkFree(files: ModelFiles, bases: readonly BaseFile[], dtypes: readonly VariantDType[]): void {
-  const taken = bases
-    .flatMap(({ base }) => dtypes.map((dtype) => variantFile(base, dtype)))
+function checkFree(files: ModelFiles, tasks: readonly Task[]): void {
+  const taken = tasks
+    .filter(({ dtype }) => dtype !== 'fp32')
+    .flatMap(({ bases, dtype }) => bases.map(({ base }) => variantFile(base, dtype)))
     .find((file) => Object.hasOwn(files, file));
   if (taken === undefined) return;
   throw new QuantError(`${taken}: expected no file of that name, got one`, {
@@ -149,71 +124,4 @@ function checkMadeSomething({ variants: made, skipped }: VariantWriter): void {
     hint: 'Start from a float32 export; nets without matrix products have fp16, and q8 and q4 in preset web.',
     details: { skipped },
   });
-}
-
-class VariantWriter {
-  readonly #options: VariantsOptions & { readonly preset: VariantPreset };
-  readonly #job: VariantsJob;
-  readonly #sinks = new HeldSinks();
-  readonly variants: Variant[] = [];
-  readonly skipped: SkippedVariant[] = [];
-
-  constructor(options: VariantsOptions & { readonly preset: VariantPreset }, job: VariantsJob) {
-    this.#options = options;
-    this.#job = job;
-  }
-
-  commit(): Promise<void> {
-    return this.#sinks.commit();
-  }
-
-  abort(reason: unknown): Promise<void> {
-    return this.#sinks.abort(reason);
-  }
-
-  /** All files of a dtype: transformers.js has a dtype only if every base file has it. */
-  async make(bases: readonly OpenedBase[], dtype: VariantDType): Promise<void> {
-    const { preset, modelType } = this.#options;
-    const idle: { readonly base: OpenedBase; readonly note: string }[] = [];
-    const before = this.variants.length;
-    for (const base of bases) {
-      const file = variantFile(base.base, dtype);
-      const onProgress = (progress: Progress): void => this.#job.onProgress?.({ ...progress, file });
-      const { signal } = this.#job;
-      signal?.throwIfAborted();
-      const job = { onProgress, ...(signal && { signal }) };
-      const made = await makeVariant(base.model, { preset, dtype, modelType }, job);
-      if ('reason' in made) idle.push({ base, note: made.reason });
-      else await this.#write(base, dtype, made);
-    }
-    if (this.variants.length === before) {
-      const reasons = [...new Set(idle.map(({ note }) => note))];
-      this.skipped.push({ dtype, reason: reasons.join('; ') });
-      return;
-    }
-    for (const { base, note } of idle) {
-      await this.#write(base, dtype, { model: base.model, reports: [], note: `float copy: ${note}` });
-    }
-  }
-
-  async #write(
-    { base }: OpenedBase,
-    dtype: VariantDType,
-    made: Pick<Variant, 'reports' | 'note'> & { readonly model: Model },
-  ): Promise<void> {
-    const { model, ...facts } = made;
-    const file = variantFile(base, dtype);
-    const { open, overwrite = false } = this.#options;
-    const sink = this.#sinks.hold(await openSink(await open(file), { overwrite }));
-    const files = await writeModel(model, { ...sink, name: file }, this.#placement(model));
-    const size = files.reduce((sum, part) => sum + part.size, 0);
-    this.variants.push({ base, dtype, file, size, files, runsOn: runsOn(model), ...facts });
-  }
-
-  #placement(model: Model): WriteModelOptions {
-    const { externalData = 'auto' } = this.#options;
-    const { signal } = this.#job;
-    const chosen = externalData !== 'auto' ? externalData : weightBytes(model) < EXTERNAL_FROM ? 'embed' : {};
-    return { externalData: chosen, ...(signal && { signal }) };
-  }
 }
