@@ -35,10 +35,10 @@ const OTHER_NAME = 'Choose another name with --output';
 export async function checkFree(path: string, force: boolean, instead = OTHER_NAME): Promise<void> {
   const info = await lstat(path).catch(() => undefined);
   if (info === undefined || (force && info.isFile())) return;
-  throw taken(path, info.isFile());
+  throw taken(path, info.isFile(), instead);
 }
 
-function taken(path: string, isFile: boolean): QuantError {
+function taken(path: string, isFile: boolean, instead = OTHER_NAME): QuantError {
   return new QuantError(
     `${path}: expected no file there, got ${isFile ? 'an existing one' : 'something else'}`,
     {
