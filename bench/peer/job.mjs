@@ -53,6 +53,6 @@ const [path, out, text, data] = process.argv.slice(2);
 const job = JSON.parse(text);
 const start = performance.now();
 const { model } = await JOBS[job.mode](await readModel(path), job, data);
-await writeModel(model, out);
+await writeModel(model, out, { overwrite: true });
 const seconds = (performance.now() - start) / 1000;
 console.log(JSON.stringify({ seconds, megabytes: process.resourceUsage().maxRSS / 1024 }));

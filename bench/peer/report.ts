@@ -12,10 +12,10 @@ export function report(rows: readonly Row[]): string {
 
 function line({ model, job, ours, theirs, evaluation }: Row): string {
   const cells =
-    theirs === undefined || evaluation === undefined
+    typeof theirs === 'string' || evaluation === undefined
       ? [
           seconds(ours.seconds),
-          'theirs needs > 18 GB',
+          `theirs ${String(theirs)}`,
           seconds(ours.process),
           '',
           ours.megabytes.toFixed(0),

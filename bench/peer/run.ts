@@ -33,8 +33,8 @@ export interface Row {
   readonly model: string;
   readonly job: string;
   readonly ours: Cost;
-  /** undefined if it ran out of memory (18 GB). */
-  readonly theirs: Cost | undefined;
+  /** Why there is none, if it failed. */
+  readonly theirs: Cost | string;
   readonly evaluation: Evaluation | undefined;
 }
 
@@ -69,13 +69,17 @@ const local = (path: string): string => fileURLToPath(new URL(path, import.meta.
 const PYTHON = process.env.ZEROPOINT_PYTHON ?? local('../../.venv/bin/python');
 const OUT_OF_MEMORY = 3;
 
-/** Runs one side's job; undefined if it ran out of memory. */
-function runJob(command: string, args: readonly string[]): Cost | undefined {
+/** Runs one side's job; why it failed, if it did. */
+function runJob(command: string, args: readonly string[]): Cost | string {
   const start = performance.now();
   const run = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 2 ** 28 });
   const whole = (performance.now() - start) / 1000;
-  if (run.status === OUT_OF_MEMORY) return undefined;
-  if (run.status !== 0) throw new Error(`${command} ${args.join(' ')}: ${run.stderr.slice(-2000)}`);
+  if (run.status === OUT_OF_MEMORY) return 'needs > 18 GB';
+  if (run.status !== 0) {
+    console.error(`${command} ${args.join(' ')}: ${run.stderr.slice(-2000)}`);
+    const [error] = /\w*Error\b/.exec(run.stderr.trim().split('\n').at(-1) ?? '') ?? [];
+    return `fails${error === undefined ? '' : `: ${error}`}`;
+  }
   const { seconds, megabytes } = JSON.parse(run.stdout.trim().split('\n').at(-1) ?? '') as Cost;
   return { seconds, process: whole, megabytes };
 }
@@ -92,24 +96,26 @@ async function compare(folder: string, model: string, name: string, job: Job, ro
   const source = join(folder, `${model}.onnx`);
   const rest = job.mode === 'static' ? [join(folder, `${model}.npz`)] : [];
   const costs: { theirs: Cost[]; ours: Cost[] } = { theirs: [], ours: [] };
+  let failure: string | undefined;
   try {
     for (let round = 0; round < rounds; round++) {
       const words = (out: string): string[] => [source, out, JSON.stringify(job), ...rest];
-      const theirs = runJob(PYTHON, [local('quantize.py'), ...words(theirFile)]);
+      const theirs = failure ?? runJob(PYTHON, [local('quantize.py'), ...words(theirFile)]);
       const ours = runJob(process.execPath, [local('job.mjs'), ...words(ourFile)]);
-      if (ours === undefined) throw new Error(`${model}, ${name}: expected a result, got out of memory`);
+      if (typeof ours === 'string') throw new Error(`${model}, ${name}: expected a result, got: ${ours}`);
       costs.ours.push(ours);
-      if (theirs !== undefined) costs.theirs.push(theirs);
+      if (typeof theirs === 'string') failure = theirs;
+      else costs.theirs.push(theirs);
     }
-    const isWhole = costs.theirs.length === rounds;
-    const evaluation = isWhole
-      ? await evaluate(source, { ours: ourFile, theirs: theirFile }, join(folder, `${model}_held.npz`))
-      : undefined;
+    const evaluation =
+      failure === undefined
+        ? await evaluate(source, { ours: ourFile, theirs: theirFile }, join(folder, `${model}_held.npz`))
+        : undefined;
     return {
       model,
       job: name,
       ours: least(costs.ours),
-      theirs: isWhole ? least(costs.theirs) : undefined,
+      theirs: failure ?? least(costs.theirs),
       evaluation: evaluation && { ...evaluation, bytes: sizes(ourFile, theirFile) },
     };
   } finally {
