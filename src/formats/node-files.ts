@@ -3,10 +3,11 @@
  * for browsers go without.
  */
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, read, readSync } from 'node:fs';
 import { link, lstat, open, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, posix, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { FormatError, QuantError } from '../errors.ts';
 import type { Sink } from './sink.ts';
 import type { ExternalOpener, Source } from './source.ts';
@@ -42,6 +43,9 @@ function reason(cause: unknown): string {
   return code === 'ENOENT' || code === 'ENOTDIR' ? 'nothing there' : String(cause);
 }
 
+/** Reads up to this length wait for the file: handing one to a thread and back takes longer than the page cache. */
+const AT_ONCE = 65_536;
+
 /**
  * Opens the file for each read: a model holds many sources for a long time, and a handle that is kept must be closed
  * by somebody. In return each read checks that the file is still the one that was indexed.
@@ -60,19 +64,25 @@ class FileSource implements Source {
   }
 
   async read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
-    const handle = await open(this.#path, 'r').catch((cause: unknown) => {
-      throw notAFile(this.name, `${this.#path}: expected a readable file, got ${reason(cause)}`, cause);
-    });
+    const file = this.#open();
     try {
-      await this.#checkUnchanged(handle);
-      return await readAt(handle, offset, into ?? new Uint8Array(length));
+      this.#checkUnchanged(file);
+      return await readAt(file, offset, into ?? new Uint8Array(length));
     } finally {
-      await handle.close();
+      closeSync(file);
     }
   }
 
-  async #checkUnchanged(handle: FileHandle): Promise<void> {
-    const { size, mtimeMs } = await handle.stat();
+  #open(): number {
+    try {
+      return openSync(this.#path, 'r');
+    } catch (cause) {
+      throw notAFile(this.name, `${this.#path}: expected a readable file, got ${reason(cause)}`, cause);
+    }
+  }
+
+  #checkUnchanged(file: number): void {
+    const { size, mtimeMs } = fstatSync(file);
     if (size === this.size && mtimeMs === this.#mtime) return;
     throw new FormatError(
       `${this.#path}: expected the file as it was when it was opened, got a changed one`,
@@ -85,11 +95,17 @@ class FileSource implements Source {
   }
 }
 
+const readLater = promisify(read);
+
 /** Fills `bytes`; a shorter view of it where the file ends before. */
-async function readAt(handle: FileHandle, offset: number, bytes: Uint8Array): Promise<Uint8Array> {
+async function readAt(file: number, offset: number, bytes: Uint8Array): Promise<Uint8Array> {
   const { length } = bytes;
   for (let done = 0; done < length;) {
-    const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
+    const left = length - done;
+    const bytesRead =
+      length <= AT_ONCE
+        ? readSync(file, bytes, done, left, offset + done)
+        : (await readLater(file, bytes, done, left, offset + done)).bytesRead;
     if (bytesRead === 0) return bytes.subarray(0, done);
     done += bytesRead;
   }

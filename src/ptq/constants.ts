@@ -13,6 +13,7 @@ import { quantizePerChannel, quantizePerTensor } from '../quant/index.ts';
 import type { QParams } from '../quant/types.ts';
 import { constantOf } from '../passes/access.ts';
 import { toFloat32 } from '../tensor/cast.ts';
+import { firstNonFinite } from '../tensor/non-finite.ts';
 import { Tensor, tensor } from '../tensor/tensor.ts';
 import type { Value } from '../graph/value.ts';
 import type { CodeDType, StoredConstant } from './emit.ts';
@@ -56,7 +57,7 @@ export async function quantizeWeight(
 /** A weight as float32. Throws GraphError GRAPH_INVALID, naming it, if it holds NaN or an infinity. */
 export async function loadWeight(value: Value): Promise<Tensor<'float32'>> {
   const weight = await loadFloat32(value);
-  const bad = weight.data.find((element) => !Number.isFinite(element));
+  const bad = firstNonFinite(weight.data);
   if (bad === undefined) return weight;
   const got = Number.isNaN(bad) ? 'NaN' : 'an infinity';
   throw constantError(value, 'finite weights', got, 'The export is damaged or overflowed');

@@ -2,7 +2,7 @@
 import { FormatError, UnsupportedError, type ErrorCode } from '../../errors.ts';
 import { elementBits, isOurs, type ElementType } from '../../graph/element-type.ts';
 import type { TensorSource } from '../../graph/tensor-source.ts';
-import { allocate, type DType, type TensorData } from '../../tensor/dtype.ts';
+import { allocate } from '../../tensor/dtype.ts';
 import { elementCount } from '../../tensor/shape.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import type { Span } from '../protobuf/schema.ts';
@@ -170,11 +170,12 @@ export class FileTensor implements TensorSource {
         details: { tensor: this.record.name, dtype },
       });
     }
-    return new Tensor(
-      dtype,
-      this.shape,
-      ownedData(dtype, await this.read(0, this.byteLength), elementCount(this.shape)),
-    );
+    const data = allocate(dtype, elementCount(this.shape));
+    const own = new Uint8Array(data.buffer);
+    const bytes = await this.read(0, this.byteLength, own);
+    // A view of a cache, at any offset.
+    if (bytes !== own) own.set(bytes);
+    return new Tensor(dtype, this.shape, data);
   }
 
   async read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
@@ -235,11 +236,4 @@ export function locationOf(record: TensorRecord): string {
 
 function sum(spans: readonly Span[]): number {
   return spans.reduce((total, span) => total + span.length, 0);
-}
-
-/** A typed array of its own: what was read may be a view of a cache, or begin at an odd byte. */
-function ownedData(dtype: DType, bytes: Uint8Array, count: number): TensorData {
-  const data = allocate(dtype, count);
-  new Uint8Array(data.buffer).set(bytes);
-  return data;
 }
