@@ -2,14 +2,13 @@
  * Peak memory of `zeropoint quantize` for 256 samples, ten times and a hundred times as many: it must not grow with them.
  * Run: `npx tsx bench/calibration-memory.ts` after a build. Prints the peak resident size of the whole process.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, openSync, readFileSync, rmSync, writeSync, closeSync } from 'node:fs';
+import { mkdtempSync, openSync, rmSync, writeSync, closeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { runCommand } from './peak-memory.ts';
 
 const MODEL = fileURLToPath(new URL('../examples/demo/data/fmnist_resdw.onnx', import.meta.url));
-const CLI = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 const SAMPLES = [256, 2560, 25_600];
 const OBSERVERS = ['minmax', 'histogram'];
 const PIXELS = 28 * 28;
@@ -32,30 +31,9 @@ function writeNoise(path: string, samples: number): void {
   closeSync(file);
 }
 
-/** Prints the peak to a file when the process ends. */
-const PROBE = (report: string): string =>
-  `data:text/javascript,import{writeFileSync}from'node:fs';process.on('exit',()=>writeFileSync(${JSON.stringify(report)},String(process.resourceUsage().maxRSS)))`;
-
 function peakMegabytes(folder: string, data: string, observer: string): number {
-  const report = join(folder, 'peak');
-  const args = [
-    'quantize',
-    MODEL,
-    '--calibrate',
-    data,
-    '--observer',
-    observer,
-    '--force',
-    '--quiet',
-    '--no-verify',
-  ];
-  const run = spawnSync(
-    process.execPath,
-    ['--import', PROBE(report), CLI, ...args, '-o', join(folder, 'out.onnx')],
-    { encoding: 'utf8' },
-  );
-  if (run.status !== 0) throw new Error(run.stderr);
-  return Number(readFileSync(report, 'utf8')) / 1024;
+  const words = ['--calibrate', data, '--observer', observer, '--force', '--quiet', '--no-verify'];
+  return runCommand(['quantize', MODEL, ...words, '-o', join(folder, 'out.onnx')]).megabytes;
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'zeropoint-memory-'));

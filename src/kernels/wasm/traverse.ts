@@ -78,7 +78,7 @@ const WIDE = 256;
 
 /** Parameters that repeat every `unit` elements: repeated in the tables until they fill whole vectors. */
 function periodic(elements: number, unit: number, visitor: Visitor): void {
-  if (unit > visitor.maxParams) {
+  if (unit > Math.min(visitor.maxParams, visitor.piece)) {
     byColumn(
       { rows: elements / unit, cols: unit, params: unit, pattern: 'by-column', period: elements / unit },
       visitor,
