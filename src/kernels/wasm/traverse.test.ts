@@ -10,7 +10,7 @@ interface Limits {
 
 /** The parameter that each element of a layout is visited with; checks that no call is larger than it may be. */
 function visit(layout: Layout, { piece, maxParams }: Limits): number[] {
-  const seen = new Array<number>(layout.rows * layout.cols).fill(-1);
+  const seen = Array.from({ length: layout.rows * layout.cols }, () => -1);
   let open: number[] = [];
   const mark = (element: number, param: number): void => {
     // A throw, since a million expectations take seconds.
