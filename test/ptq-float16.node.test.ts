@@ -635,6 +635,31 @@ describe('quantized models', () => {
     },
   );
 
+  // Neighbours without float16 kernels: onnxruntime runs the product in float32, behind Casts.
+  const between = (): Model =>
+    buildModel((b) => {
+      const w = b.constant('w', random([64, 48], 5));
+      const x = b.op('Sqrt', [b.op('Abs', [b.input('x', 'float32', [2, 64])])]);
+      b.output(b.op('Sqrt', [b.op('Abs', [b.op('MatMul', [x, w])])]), 'y', 'float32');
+    });
+  const row = { x: random([2, 64]) };
+
+  it('accuracy level 4 of MatMulNBits is taken, and the result right at every level', async () => {
+    const { model: q4 } = await quantizeWeights(between());
+    const { model, report } = await convertToFloat16(q4);
+    expect(report.integerProductsUnset).toBe(1);
+    expect(await worstError(q4, model, row)).toBeLessThanOrEqual(4 * BOUND);
+  });
+
+  it('kept on request; if this fails, onnxruntime no longer gives zeros there: keep it by default', async () => {
+    const { model: q4 } = await quantizeWeights(between());
+    const { model, report } = await convertToFloat16(q4, { keepIntegerProducts: true });
+    expect(report.integerProductsUnset).toBe(0);
+    const runner = await ortNode(model, { optimization: 'basic' });
+    expect(numbers((await runner.run(row)).y)).toEqual(Array.from({ length: 96 }, () => 0));
+    await runner.dispose();
+  });
+
   it('DequantizeLinear with a scale below 2^-17 stays float32', async () => {
     const float = modelOf((b, x) => {
       const bias = b.constant('codes', tensor(Int32Array.of(700_000, -300_001, 5, 123_457)));

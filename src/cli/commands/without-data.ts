@@ -2,6 +2,7 @@
 import {
   convertToFloat16,
   findOverflows,
+  findTarget,
   quantizeDynamic,
   quantizeWeights,
   storeWeights,
@@ -81,13 +82,17 @@ async function toFloat16(
   model: Model,
   options: ConvertOptions,
 ): Promise<{ readonly model: Model; readonly report: Float16Report }> {
-  const { choice, mapping } = job;
+  const { choice, mapping, options: words } = job;
   const section = job.options.settings?.float16;
   const { keepIO, keepOpTypes: opTypes, clampRule } = typeof section === 'object' ? section : {};
   const names = mapping === undefined ? [] : floatNodes(job.model, mapping);
   const overflows = await overflowsOf(job, options);
   const keep = { names, ...(opTypes && { opTypes }) };
-  return convertToFloat16(model, { dtype: choice.half, keep, keepIO, clampRule, overflows }, options);
+  const isForGpu = words.target !== undefined && findTarget(words.target) === 'webgpu';
+  const isAsked = (words.accuracyLevel ?? words.settings?.weights?.accuracyLevel) !== undefined;
+  const keepIntegerProducts = isForGpu || isAsked;
+  const half = { dtype: choice.half, keep, keepIO, clampRule, overflows, keepIntegerProducts };
+  return convertToFloat16(model, half, options);
 }
 
 /** Data is not needed, but shows which activations float16 cannot hold. Names are those of the model before. */

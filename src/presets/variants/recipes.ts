@@ -75,7 +75,7 @@ const products =
     return quantizeDynamic(model, { qconfigMapping }, job);
   };
 
-const WEB_HALF = half({});
+const WEB_HALF = half({ keepIntegerProducts: true });
 
 const WEB: Readonly<Record<VariantDType, readonly Step[]>> = {
   fp16: [WEB_HALF],

@@ -17,6 +17,7 @@ import { CastInserter } from './cast-inserter.ts';
 import { CLAMP_RULES, type ClampRange, type ClampRule } from './clamp-rules.ts';
 import type { Overflow } from './find-overflows.ts';
 import { inferKinds, type Kinds } from './infer-kinds.ts';
+import { unsetIntegerProducts } from './integer-products.ts';
 import { keepReason, type KeepOptions, type KeepReason } from './keep.ts';
 import { ConstantNarrower } from './narrow-constants.ts';
 import type { Float16Report } from './report.ts';
@@ -35,6 +36,11 @@ export interface Float16Options {
   readonly clampRule?: ClampRule | ClampRange;
   /** Of `findOverflows`: nodes that give or read these values stay float32. */
   readonly overflows?: readonly Overflow[];
+  /**
+   * Whether MatMulNBits in float16 may keep accuracy level 4. Default false, since onnxruntime's CPU gives zeros for it below
+   * optimization level `all`; true for WebGPU, which takes a faster kernel with it.
+   */
+  readonly keepIntegerProducts?: boolean;
 }
 
 /** A narrow model and what was done. */
@@ -78,6 +84,8 @@ export async function convertToFloat16(
   const skipped = assignment.skipped();
   checkConverts(converted, kinds, dtype);
 
+  const isUnset = dtype === 'float16' && options.keepIntegerProducts !== true;
+  const unset = isUnset ? unsetIntegerProducts(assignment.graphs, (node) => assignment.isConverted(node)) : 0;
   const narrower = new ConstantNarrower(assignment, dtype, range, job);
   for (const graph of assignment.graphs) await narrower.convert(graph);
   const casts = insertCasts(assignment, kinds, dtype, job);
@@ -91,6 +99,7 @@ export async function convertToFloat16(
     casts,
     constants: { count, bytesBefore, bytesAfter: bytesBefore / 2 },
     outOfRange,
+    integerProductsUnset: unset,
     hints: hints(options, dtype),
     backend: getBackend(),
   };

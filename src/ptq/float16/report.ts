@@ -28,6 +28,8 @@ export interface Float16Report {
   readonly constants: { readonly count: number; readonly bytesBefore: number; readonly bytesAfter: number };
   /** Constants whose values did not all fit. */
   readonly outOfRange: readonly NarrowedConstant[];
+  /** MatMulNBits whose accuracy level 4 was taken, see `keepIntegerProducts`. */
+  readonly integerProductsUnset: number;
   /** What to look at next, in sentences. */
   readonly hints: readonly string[];
   /** Kernel backend that made the bits: 'wasm' or 'reference'. */
