@@ -6,6 +6,7 @@
  * callback of the event loop, so nothing else runs meanwhile, and two batches of activations are held.
  */
 import { CalibrationError } from '../errors.ts';
+import type { Model } from '../graph/model.ts';
 import type { Observer } from '../observers/index.ts';
 import { observerFromJSON } from '../observers/index.ts';
 import { sampleCount } from '../runners/sample-count.ts';
@@ -29,6 +30,8 @@ export interface CalibrateOptions extends JobOptions {
    * the plan as `calibrate` would give it now: a job that may be killed keeps it and goes on from it later.
    */
   readonly checkpoint?: (soFar: () => Plan, batches: number) => Promise<void> | void;
+  /** What `runner` runs, so that NaN is traced to the weight that it comes from. Default: `runner.model`. */
+  readonly model?: Model | undefined;
 }
 
 /**
@@ -36,7 +39,8 @@ export interface CalibrateOptions extends JobOptions {
  * a data set can be shown in parts.
  *
  * @throws CalibrationError if there is no batch (CALIBRATION_EMPTY), a value is NaN (CALIBRATION_NAN, naming it), or a
- *   batch does not fit the model's inputs (CALIBRATION_INPUT, from the runner). An aborted signal throws its reason.
+ *   batch does not fit the model's inputs (CALIBRATION_INPUT, from the runner); GraphError naming a weight with NaN or an
+ *   infinity that a NaN comes from. An aborted signal throws its reason.
  */
 export async function calibrate(
   plan: Plan,
@@ -44,13 +48,13 @@ export async function calibrate(
   batches: Batches,
   options: CalibrateOptions = {},
 ): Promise<Plan> {
-  const { signal, onProgress, checkpoint } = options;
+  const { signal, onProgress, checkpoint, model = runner.model } = options;
   const observers = openObservers(plan);
   const watched = Array.from(observers, ([key, observer]) => ({
     value: plan.activations[key].value ?? key,
     observer,
   }));
-  const watch = new Watch(runner, watched);
+  const watch = new Watch(runner, watched, model);
   let samples = plan.samples;
   let seen = 0;
   const soFar = (): Plan => ({ ...plan, activations: closeObservers(plan, observers), samples });

@@ -54,13 +54,20 @@ export async function quantizeWeight(
   return quantizeLoaded(await loadWeight(value), { name: value.name, spec, axis, fit });
 }
 
-/** A weight as float32. Throws GraphError GRAPH_INVALID, naming it, if it holds NaN or an infinity. */
+/** A weight as float32. Throws GraphError GRAPH_INVALID, naming it and a reader, if it holds NaN or an infinity. */
 export async function loadWeight(value: Value): Promise<Tensor<'float32'>> {
   const weight = await loadFloat32(value);
   const bad = firstNonFinite(weight.data);
   if (bad === undefined) return weight;
   const got = Number.isNaN(bad) ? 'NaN' : 'an infinity';
   throw constantError(value, 'finite weights', got, 'The export is damaged or overflowed');
+}
+
+/** A constant operand as float32. Throws GraphError GRAPH_INVALID, naming it and a reader, if it holds NaN. */
+export async function loadOperand(value: Value): Promise<Tensor<'float32'>> {
+  const operand = await loadFloat32(value);
+  if (!operand.data.some(Number.isNaN)) return operand;
+  throw constantError(value, 'numbers in a constant operand', 'NaN', 'The export may be damaged');
 }
 
 /**
@@ -70,9 +77,7 @@ export async function loadWeight(value: Value): Promise<Tensor<'float32'>> {
  * @throws GraphError GRAPH_INVALID, naming the constant, if it holds NaN or nothing finite
  */
 export async function quantizeOperand(value: Value, spec: ObserverSpec): Promise<QuantizedWeightData> {
-  const operand = await loadFloat32(value);
-  if (operand.data.some(Number.isNaN))
-    throw constantError(value, 'numbers in a constant operand', 'NaN', 'The export may be damaged');
+  const operand = await loadOperand(value);
   if (!operand.data.some(Number.isFinite))
     throw constantError(value, 'a finite value in a constant operand', 'none', 'It has no integer form');
   return quantizeLoaded(operand, { name: value.name, spec, axis: undefined });
@@ -80,11 +85,11 @@ export async function quantizeOperand(value: Value, spec: ObserverSpec): Promise
 
 function constantError({ name, uses }: Value, expected: string, got: string, why: string): GraphError {
   const [reader] = uses;
-  const leave = `setModuleName(${JSON.stringify(reader?.node.name ?? '')}, null) leaves its reader in float`;
-  return new GraphError(`${name}: expected ${expected}, got ${got}`, {
+  const { label = '', name: node = '' } = reader?.node ?? {};
+  return new GraphError(`${name}: expected ${expected}, got ${got} (${label} reads it)`, {
     code: 'GRAPH_INVALID',
-    hint: `${why}: look at the float model first; ${leave}.`,
-    details: { value: name },
+    hint: `${why}: look at the float model first; setModuleName(${JSON.stringify(node)}, null) leaves its reader in float.`,
+    details: { value: name, node: label },
   });
 }
 

@@ -9,6 +9,7 @@ import type { Value } from '../graph/value.ts';
 import { getBackend } from '../kernels/backend.ts';
 import { outputOf, present } from '../passes/access.ts';
 import { removeUnusedInPlace } from '../passes/remove-unused.ts';
+import { blamed } from './blame-constants.ts';
 import { checkSomethingQuantized } from './check-model.ts';
 import {
   loadFloat32,
@@ -64,8 +65,8 @@ export interface ConvertOptions extends JobOptions {
 /**
  * Quantizes `model`, the one the plan was prepared from, with what calibration put into the plan.
  *
- * @throws CalibrationError CALIBRATION_EMPTY if the plan holds no ranges; GraphError if it belongs to another model, or
- *   if calibration spoke against all of its nodes; TypeError for `dedicatedPairs` in QOperator form; UnsupportedError
+ * @throws CalibrationError CALIBRATION_EMPTY if the plan holds no ranges; GraphError if it belongs to another model, if a
+ *   weight holds NaN or an infinity, or if calibration spoke against all of its nodes; TypeError for `dedicatedPairs` in QOperator form; UnsupportedError
  *   UNSUPPORTED_DTYPE if QOperator form is asked for with codes that have not 8 bits
  */
 export async function convert(model: Model, plan: Plan, options: ConvertOptions = {}): Promise<Converted> {
@@ -74,7 +75,7 @@ export async function convert(model: Model, plan: Plan, options: ConvertOptions 
   const planned = selectPlanned(copy, plan);
   checkSomethingQuantized(planned.quantized.length, [...plan.skipped, ...planned.skipped]);
   const emitter = new Emitter(copy.graph, options.names ?? 'short');
-  const grids = new ValueGrids(planned.selection, plan);
+  const grids = await openGrids(planned.selection, plan, copy);
   const converter = new Converter({ graph: copy.graph, emitter, selection: planned.selection, grids, plan });
   await converter.constants(options);
   await converter.absorbClamps();
@@ -90,6 +91,15 @@ export async function convert(model: Model, plan: Plan, options: ConvertOptions 
     model: copy,
     report: { ...written, keptPairs: skipped.filter(({ node }) => quantized.has(node)) },
   };
+}
+
+/** Ranges that are missing because all was infinite may be a weight's fault. */
+async function openGrids(selection: Selection, plan: Plan, model: Model): Promise<ValueGrids> {
+  try {
+    return new ValueGrids(selection, plan);
+  } catch (error) {
+    throw await blamed(error, model);
+  }
 }
 
 interface Converting {

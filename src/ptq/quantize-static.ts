@@ -1,15 +1,11 @@
 /** clean → raiseOpset (where the form needs it) → prepare → equalizeLayers → calibrate → convert, in one call. */
-import { CalibrationError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import { createRunner } from '../runners/index.ts';
 import type { ModelRunner } from '../runners/types.ts';
 import { calibrate, type Batches } from './calibrate.ts';
-import { loadWeight } from './constants.ts';
 import { convert, type Converted, type ConvertOptions } from './convert.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
-import { policyOf, type Coverage } from './ops/index.ts';
-import { isRefusal } from './ops/policy.ts';
 import type { PrepareOptions } from './prepare.ts';
 import { checkFormat } from './qoperator/check-format.ts';
 import { readyStatic } from './ready-static.ts';
@@ -61,15 +57,12 @@ export async function quantizeStatic(
   checkFormat(plan, options);
   const own = typeof runner === 'function' ? await runner(ready) : runner;
   try {
-    const calibrated = await calibrate(plan, own, batches, options);
+    const calibrated = await calibrate(plan, own, batches, { ...options, model: ready });
     const { model: converted, report } = await convert(ready, calibrated, options);
     return {
       model: converted,
       report: { ...report, ...(equalized && { equalized }), ...(raisedOpset && { raisedOpset }) },
     };
-  } catch (error) {
-    if (error instanceof CalibrationError && UNUSABLE.has(error.code)) await checkWeights(ready, coverage);
-    throw error;
   } finally {
     if (typeof runner === 'function') await own.dispose();
   }
@@ -84,19 +77,4 @@ function checkBatches(settings: { readonly batches?: unknown } | undefined): voi
     (Symbol.iterator in batches || Symbol.asyncIterator in batches);
   if (isIterable) return;
   throw new TypeError(`quantizeStatic: expected { batches } that can be iterated, got ${String(batches)}`);
-}
-
-/** Codes of what NaN and infinities in weights look like in the values behind them. */
-const UNUSABLE: ReadonlySet<string> = new Set(['CALIBRATION_NAN', 'CALIBRATION_EMPTY']);
-
-/** Throws GraphError for a weight with NaN or an infinity: it, not the data, is to blame then. */
-async function checkWeights(model: Model, coverage: Coverage): Promise<void> {
-  for (const node of model.graph.nodes) {
-    const plan = policyOf(node, coverage)?.plan(node, model.opset);
-    if (plan === undefined || isRefusal(plan)) continue;
-    for (const [index, { kind }] of plan.inputs.entries()) {
-      const input = node.inputs[index];
-      if (kind === 'weight' && input !== undefined) await loadWeight(input);
-    }
-  }
 }

@@ -1,7 +1,9 @@
 /** Shows the values of a run to their observers: whole, or as extremes that the runtime finds where they suffice. */
+import type { Model } from '../graph/model.ts';
 import type { Observer } from '../observers/index.ts';
 import { RangeObserver } from '../observers/range-observer.ts';
 import type { ExtremesResult, Feeds, ModelRunner } from '../runners/types.ts';
+import { blamed } from './blame-constants.ts';
 
 /** An observer and the value that it looks at. */
 export interface Watched {
@@ -12,17 +14,20 @@ export interface Watched {
 /** The observers of a model's values; a value may have several. */
 export class Watch {
   readonly #runner: ModelRunner;
+  readonly #model: Model | undefined;
   readonly #watched: readonly Watched[];
   /** Values that cannot be reduced: the inputs, and what once had no extremes to give (a mask's infinities, NaN). */
   readonly #whole: Set<string>;
 
-  constructor(runner: ModelRunner, watched: readonly Watched[]) {
+  /** `model` is what the runner runs, where that is known: its weights may be to blame for NaN. */
+  constructor(runner: ModelRunner, watched: readonly Watched[], model: Model | undefined) {
     this.#runner = runner;
+    this.#model = model;
     this.#watched = watched;
     this.#whole = new Set(runner.inputs.map(({ name }) => name));
   }
 
-  /** Runs a batch and shows it to the observers. Throws what the runner and they throw. */
+  /** Runs a batch and shows it to the observers. Throws what the runner and they throw, and GraphError for a weight with NaN. */
   async show(feeds: Feeds, signal?: AbortSignal): Promise<void> {
     const reduced = new Set(this.#watched.filter((one) => this.#isReduced(one)).map(({ value }) => value));
     const { results, extremes } = await this.#run(feeds, reduced, signal);
@@ -32,9 +37,13 @@ export class Watch {
       return this.show(feeds, signal);
     }
     for (const { value, observer } of this.#watched) {
-      if (observer instanceof RangeObserver && this.#isReduced({ value, observer })) {
-        observer.observeExtremes(extremes[value].min, extremes[value].max);
-      } else observer.observe(results[value] ?? feeds[value]);
+      try {
+        if (observer instanceof RangeObserver && this.#isReduced({ value, observer })) {
+          observer.observeExtremes(extremes[value].min, extremes[value].max);
+        } else observer.observe(results[value] ?? feeds[value]);
+      } catch (error) {
+        throw await blamed(error, this.#model, value);
+      }
     }
   }
 

@@ -83,6 +83,7 @@ const NOTHING_ADDED: OpenSession['added'] = new Map();
 
 class OrtRunner implements ModelRunner {
   readonly name: string;
+  readonly model: Model;
   readonly inputs: readonly RunnerValue[];
   readonly outputs: readonly RunnerValue[];
   readonly #backend: OrtBackend;
@@ -97,6 +98,7 @@ class OrtRunner implements ModelRunner {
   constructor(backend: OrtBackend) {
     const { model } = backend;
     this.name = backend.name;
+    this.model = model;
     this.inputs = inputValues(model);
     this.outputs = outputValues(model);
     this.#backend = backend;

@@ -1,5 +1,6 @@
 /** What runs a model: an inference runtime behind one small interface, so that nothing above knows which one it is. */
 import type { Dim } from '../graph/value-type.ts';
+import type { Model } from '../graph/model.ts';
 import type { OnnxDType } from '../graph/element-type.ts';
 import type { Tensor, TensorLike } from '../tensor/tensor.ts';
 
@@ -45,6 +46,8 @@ export interface ExtremesResult {
 export interface ModelRunner {
   /** The runtime, its version and where it computes: `onnxruntime-node 1.30.0 (cpu)`. */
   readonly name: string;
+  /** What it runs, if it knows: what is wrong in a result may be traced to a weight then. */
+  readonly model?: Model;
   /** What must be fed: inputs without those that have a default. */
   readonly inputs: readonly RunnerValue[];
   /** Outputs that are tensors of numbers. */
