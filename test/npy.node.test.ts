@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { strToU8, zipSync } from 'fflate';
 import { describe, expect, it, test } from 'vitest';
 import { QuantError, Tensor, tensor } from 'zeropoint';
-import { encodeNpy, openNpy, openNpz, type NpzFile } from 'zeropoint/onnx';
+import { encodeNpy, openNpy, openNpz, type NpyArray, type NpzFile } from 'zeropoint/onnx';
 
 const path = (name: string): string => fileURLToPath(new URL(`fixtures/onnx/npy/${name}`, import.meta.url));
 const bytesOf = (name: string): Uint8Array<ArrayBuffer> => new Uint8Array(readFileSync(path(name)));
@@ -180,18 +180,34 @@ describe('refused, with file and array in the text', () => {
     const bytes = zipSync({ 'a.npy': encodeNpy(tensor(values)) }, { level });
     if (level === 0) bytes[10_000] ^= 1;
     else bytes[directoryOf(bytes) + 16] ^= 1;
-    const array = await (await openNpz(bytes)).array('a');
-    expect((await array.rows(10, 1)).data[0]).toBe(10);
+    const opened = async (): Promise<NpyArray> => (await openNpz(bytes)).array('a');
+    const array = await opened();
     const pass = async (): Promise<void> => {
       for await (const batch of array.batches(999)) expect(batch.size).toBeGreaterThan(0);
     };
+    const few = async (): Promise<unknown> => (await opened()).rows(10, 1);
+    const whole = async (): Promise<unknown> => (await opened()).load();
     const message = /a\.npy: expected CRC-32 0x[0-9a-f]{8}, got 0x[0-9a-f]{8}/;
-    for (const read of [pass, () => array.load(), () => array.rows(10, 1)]) {
+    for (const read of [few, whole, pass, () => array.load(), () => array.rows(10, 1)]) {
       await expect(read()).rejects.toMatchObject({
         code: 'NPY_INVALID',
         message: expect.stringMatching(message),
       });
     }
+  });
+
+  it('of an array above 64 MiB, one whose bytes are not those of its CRC-32 when all of it is read', async () => {
+    const bytes = zipSync(
+      { 'a.npy': encodeNpy(tensor(new Uint8Array(2 ** 26), [64, 2 ** 20])) },
+      { level: 1 },
+    );
+    bytes[directoryOf(bytes) + 16] ^= 1;
+    const array = await (await openNpz(bytes)).array('a');
+    expect((await array.rows(1, 1)).shape).toEqual([1, 2 ** 20]);
+    const pass = async (): Promise<void> => {
+      for await (const batch of array.batches(16)) expect(batch.size).toBeGreaterThan(0);
+    };
+    await expect(pass()).rejects.toThrow(/a\.npy: expected CRC-32/);
   });
 
   it('an archive that claims more than deflate can hold', async () => {
@@ -248,7 +264,7 @@ test('memory of batches from a packed archive is that of a batch, not of the arr
     count += batch.shape[0];
   }
   expect(count).toBe(rows);
-  // Compressed input is read a window at a time, and once.
+  // Compressed input is read a window at a time: to verify it, and to give it.
   expect(Math.max(...reads)).toBeLessThanOrEqual(65_557);
   expect(reads.reduce((sum, length) => sum + length, 0)).toBeLessThan(npz.length + 300_000);
 });

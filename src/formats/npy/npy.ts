@@ -15,8 +15,13 @@ export async function openNpy(source: SourceLike): Promise<NpyArray> {
   return readArray(opened, opened.name ?? 'source', opened.name ?? 'source');
 }
 
+/** A source that can tell whether all of it is as it was written, for those who read only parts. */
+export interface VerifiableSource extends Source {
+  verify?(): Promise<void>;
+}
+
 /** The array in `source`; `where` is for messages. */
-export async function readArray(source: Source, name: string, where: string): Promise<NpyArray> {
+export async function readArray(source: VerifiableSource, name: string, where: string): Promise<NpyArray> {
   const head = await source.read(0, Math.min(PREAMBLE, source.size));
   const end = headerEnd(head, where);
   if (end > source.size) throw npyError(where, `expected a header of ${end} bytes, got the end of the file`);
@@ -27,12 +32,12 @@ export async function readArray(source: Source, name: string, where: string): Pr
 export class NpyArray {
   readonly name: string;
   readonly header: NpyHeader;
-  readonly #source: Source;
+  readonly #source: VerifiableSource;
   readonly #where: string;
   /** Arrays in Fortran order, once they have been read: rows of them lie scattered over the file. */
   #whole: Tensor | undefined;
 
-  constructor(source: Source, name: string, where: string, header: NpyHeader) {
+  constructor(source: VerifiableSource, name: string, where: string, header: NpyHeader) {
     this.#source = source;
     this.name = name;
     this.#where = where;
@@ -96,6 +101,7 @@ export class NpyArray {
   async #read(first: number, shape: readonly number[]): Promise<Tensor> {
     const { dtype, itemSize, dataOffset, bigEndian } = this.header;
     const count = elementCount(shape);
+    if (count < elementCount(this.shape)) await this.#source.verify?.();
     const data = allocate(dtype, count);
     const bytes = bytesOf(data);
     bytes.set(await this.#source.read(dataOffset + first * itemSize, count * itemSize));

@@ -62,9 +62,9 @@ export class ZipArchive {
 
   /**
    * The bytes of a file. Stored files are read where they lie; deflated ones from their start on, forward. Whoever reads to
-   * the end without gaps has the CRC-32 checked: FormatError NPY_INVALID from the last read.
+   * the end without gaps, or calls `verify`, has the CRC-32 checked: FormatError NPY_INVALID from the last read.
    */
-  async file(name: string): Promise<Source> {
+  async file(name: string): Promise<CheckedSource> {
     const entry = this.entries.get(name);
     if (entry === undefined)
       throw new TypeError(`${this.#where}: expected a file of the archive, got ${name}`);
