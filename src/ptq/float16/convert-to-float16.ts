@@ -12,7 +12,7 @@ import { clean } from '../../passes/clean.ts';
 import { inlineFunctions } from '../../passes/inline-functions.ts';
 import type { ConvertOptions } from '../convert.ts';
 import { signModel } from '../version.ts';
-import { Assignment } from './assign.ts';
+import { Assignment, type AssignOptions } from './assign.ts';
 import { CastInserter } from './cast-inserter.ts';
 import { CLAMP_RULES, type ClampRange, type ClampRule } from './clamp-rules.ts';
 import type { Overflow } from './find-overflows.ts';
@@ -77,9 +77,7 @@ export async function convertToFloat16(
   const cleaned = (await clean(model)).model;
   const copy = cleaned === model ? model.clone() : cleaned;
   const kinds = inferKinds(copy, dtype);
-  const scales = await smallScales(copy, dtype);
-  const keepAll: KeepReason = (node, isFloat) => keep(node, isFloat) ?? scales.get(node);
-  const assignment = new Assignment(copy, kinds, { dtype, keep: keepAll, keepsIO });
+  const assignment = await assignDTypes(copy, kinds, { dtype, keep, keepsIO });
   const converted = assignment.convertedCount();
   const skipped = assignment.skipped();
   checkConverts(converted, kinds, dtype);
@@ -117,6 +115,13 @@ function insertCasts(
   for (const graph of assignment.graphs) inserter.castOutputs(graph);
   for (const graph of assignment.graphs) inserter.foldCasts(graph);
   return { inserted: inserter.inserted, removed: inserter.removed };
+}
+
+/** What becomes `dtype`: what `choice` says, without the nodes whose scales `dtype` cannot hold. */
+async function assignDTypes(model: Model, kinds: Kinds, choice: AssignOptions): Promise<Assignment> {
+  const scales = await smallScales(model, choice.dtype);
+  const keep: KeepReason = (node, isFloat) => choice.keep(node, isFloat) ?? scales.get(node);
+  return new Assignment(model, kinds, { ...choice, keep });
 }
 
 async function smallScales(model: Model, dtype: HalfDType): Promise<ReadonlyMap<Node, string>> {
