@@ -1,8 +1,9 @@
 /**
  * Peak memory of `zeropoint quantize` for a decoder of 4.4 GB in external data, which this script writes first: weight-only
  * and dynamic modes are to stay below 300 MB + twice the largest tensor.
- * Run after a build: `npx tsx --tsconfig tsconfig.run.json bench/large-decoder.ts [--folder DIR] [--run]`. Takes 10 GB of
- * disk in DIR (default: the system's temporary folder) and some minutes; `--run` also runs each result and the float
+ * Run after a build: `npx tsx --tsconfig tsconfig.run.json bench/large-decoder.ts [--folder DIR] [--only WORD] [--run]`. Takes
+ * 10 GB of disk in DIR (default: the system's temporary folder) and some minutes; `--only` does the jobs with that word in
+ * their name; `--run` also runs each result and the float
  * model (6 GB of memory, 20 GB of disk) and prints the error. Exit code 1 above the limit.
  */
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
@@ -169,7 +170,8 @@ function quantizeAll(folder: string, float: string): Map<string, string> {
   const files = new Map<string, string>();
   console.log('| job | size, MB | seconds | peak, MB | of the limit |');
   console.log('|---|--:|--:|--:|--:|');
-  for (const [i, [job, words]] of Object.entries(JOBS).entries()) {
+  const jobs = Object.entries(JOBS).filter(([job]) => job.includes(values.only ?? ''));
+  for (const [i, [job, words]] of jobs.entries()) {
     const out = join(folder, `out${i}.onnx`);
     const { megabytes, seconds } = runCommand([
       'quantize',
@@ -190,7 +192,9 @@ function quantizeAll(folder: string, float: string): Map<string, string> {
   return files;
 }
 
-const { values } = parseArgs({ options: { folder: { type: 'string' }, run: { type: 'boolean' } } });
+const { values } = parseArgs({
+  options: { folder: { type: 'string' }, only: { type: 'string' }, run: { type: 'boolean' } },
+});
 const folder = mkdtempSync(join(values.folder ?? tmpdir(), 'zeropoint-decoder-'));
 try {
   const float = join(folder, 'decoder.onnx');

@@ -1,6 +1,6 @@
 /**
- * Integers for constants. Weights: the observer of the QConfig looks at the weight and gives its scales. Biases: int32
- * at the scale of the products they are added to, sx·sw, with no zero point.
+ * Constants of a model as float32, checked before they become integers; and biases, int32 at the scale of the products they
+ * are added to, sx·sw, with no zero point.
  *
  *   bias_q = roundHalfEven(b / f32(factor · sx · sw))
  *
@@ -9,25 +9,15 @@
  */
 import { GraphError } from '../errors.ts';
 import { roundHalfEven } from '../kernels/round.ts';
-import { quantizePerChannel, quantizePerTensor } from '../quant/index.ts';
-import type { QParams } from '../quant/types.ts';
 import { constantOf } from '../passes/access.ts';
 import { toFloat32 } from '../tensor/cast.ts';
 import { firstNonFinite } from '../tensor/non-finite.ts';
-import { Tensor, tensor } from '../tensor/tensor.ts';
+import { Tensor } from '../tensor/tensor.ts';
 import type { Value } from '../graph/value.ts';
-import type { CodeDType, StoredConstant } from './emit.ts';
-import { codeDType, isPerChannel, makeObserver } from './observer-spec.ts';
-import type { ObserverSpec } from './plan.ts';
+import type { StoredConstant } from './emit.ts';
 
 const f32 = Math.fround;
 const INT32_MAX = 2147483647;
-
-export interface QuantizedWeightData extends StoredConstant {
-  /** The scales as numbers, one or one a channel. */
-  readonly scaleData: Float32Array;
-  readonly dtype: CodeDType;
-}
 
 export interface BiasFit {
   readonly bias: Float32Array;
@@ -38,20 +28,6 @@ export interface BiasFit {
 /** A constant as float32. Throws GraphError if the value is computed. */
 export async function loadFloat32(value: Value): Promise<Tensor<'float32'>> {
   return toFloat32(await constantOf(value).load());
-}
-
-/**
- * A weight as integers; `axis` is its channel axis, used if the observer works by channel.
- *
- * @throws GraphError GRAPH_INVALID, naming the weight, if it holds NaN or an infinity: nothing that is trained does
- */
-export async function quantizeWeight(
-  value: Value,
-  spec: ObserverSpec,
-  axis: number | undefined,
-  fit?: BiasFit,
-): Promise<QuantizedWeightData> {
-  return quantizeLoaded(await loadWeight(value), { name: value.name, spec, axis, fit });
 }
 
 /** A weight as float32. Throws GraphError GRAPH_INVALID, naming it and a reader, if it holds NaN or an infinity. */
@@ -70,17 +46,11 @@ export async function loadOperand(value: Value): Promise<Tensor<'float32'>> {
   throw constantError(value, 'numbers in a constant operand', 'NaN', 'The export may be damaged');
 }
 
-/**
- * A constant operand of an Add, a Mul and the like as integers. Infinities saturate, as those of an activation: masks
- * are made of them.
- *
- * @throws GraphError GRAPH_INVALID, naming the constant, if it holds NaN or nothing finite
- */
-export async function quantizeOperand(value: Value, spec: ObserverSpec): Promise<QuantizedWeightData> {
+/** The same for one that is to be quantized. Throws GraphError also if it holds nothing finite. */
+export async function loadFiniteOperand(value: Value): Promise<Tensor<'float32'>> {
   const operand = await loadOperand(value);
-  if (!operand.data.some(Number.isFinite))
-    throw constantError(value, 'a finite value in a constant operand', 'none', 'It has no integer form');
-  return quantizeLoaded(operand, { name: value.name, spec, axis: undefined });
+  if (operand.data.some(Number.isFinite)) return operand;
+  throw constantError(value, 'a finite value in a constant operand', 'none', 'It has no integer form');
 }
 
 function constantError({ name, uses }: Value, expected: string, got: string, why: string): GraphError {
@@ -93,61 +63,19 @@ function constantError({ name, uses }: Value, expected: string, got: string, why
   });
 }
 
-export interface LoadedConstant {
-  readonly name: string;
-  readonly spec: ObserverSpec;
-  readonly axis: number | undefined;
-  readonly fit?: BiasFit | undefined;
-}
-
-/** The same for a weight that is in memory, and finite. */
-export function quantizeLoaded(
-  weight: Tensor<'float32'>,
-  { name, spec, axis, fit }: LoadedConstant,
-): QuantizedWeightData {
-  const observer = makeObserver(spec, { name, chAxis: axis });
-  observer.observe(weight);
-  const qparams = enlarge(observer.calculateQParams(), fit);
-  return storeWeight(weight, qparams, codeDType(spec), isPerChannel(observer) ? axis : undefined);
-}
-
 /** Why a node with this constant stays in float; undefined if its shape does not speak against it. */
 export function emptyReason({ name, constant }: Value): string | undefined {
   return constant?.shape.includes(0) === true ? `its constant '${name}' is empty` : undefined;
 }
 
-function storeWeight(
-  weight: Tensor,
-  { scale, zeroPoint }: QParams,
-  dtype: CodeDType,
-  axis: number | undefined,
-): QuantizedWeightData {
-  const options = { numerics: 'onnx' } as const;
-  const quantized =
-    axis === undefined
-      ? quantizePerTensor(weight, scale[0], zeroPoint[0], dtype, options)
-      : quantizePerChannel(weight, scale, zeroPoint, axis, dtype, options);
-  const shape = axis === undefined ? [] : [scale.length];
-  return {
-    codes: new Tensor(dtype, weight.shape, quantized.intRepr().data),
-    scales: new Tensor('float32', shape, scale),
-    zeroPoints: tensor([...zeroPoint], shape, dtype),
-    axis,
-    scaleData: scale,
-    dtype,
-  };
-}
-
-/** Scales at which the bias fits into int32; onnxruntime's quantizer repairs weights the same way. */
-function enlarge(qparams: QParams, fit: BiasFit | undefined): QParams {
-  if (fit === undefined || qparams.zeroPoint.some((zeroPoint) => zeroPoint !== 0)) return qparams;
-  const scale = Float32Array.from(qparams.scale, (s, c) => {
-    const largest = qparams.scale.length === 1 ? maxAbs(fit.bias) : Math.abs(fit.bias[c % fit.bias.length]);
+/** Weight scales, all of zero point 0, at which the bias fits into int32; onnxruntime's quantizer repairs weights the same way. */
+export function enlargeScales(scales: Float32Array, fit: BiasFit): Float32Array {
+  return Float32Array.from(scales, (s, c) => {
+    const largest = scales.length === 1 ? maxAbs(fit.bias) : Math.abs(fit.bias[c % fit.bias.length]);
     // A tenth of a permille above the limit, so that float32 rounding of the product cannot cross it.
     const least = (largest * 1.0001) / (INT32_MAX * Math.abs(fit.inputScale));
     return Math.max(s, f32(least));
   });
-  return { ...qparams, scale };
 }
 
 function maxAbs(values: Float32Array): number {

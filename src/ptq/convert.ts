@@ -9,16 +9,10 @@ import type { Value } from '../graph/value.ts';
 import { getBackend } from '../kernels/backend.ts';
 import { outputOf, present } from '../passes/access.ts';
 import { removeUnusedInPlace } from '../passes/remove-unused.ts';
+import { elementCount } from '../tensor/shape.ts';
 import { blamed } from './blame-constants.ts';
 import { checkSomethingQuantized } from './check-model.ts';
-import {
-  loadFloat32,
-  quantizeBias,
-  quantizeOperand,
-  quantizeWeight,
-  type BiasFit,
-  type QuantizedWeightData,
-} from './constants.ts';
+import { loadFloat32, quantizeBias, type BiasFit } from './constants.ts';
 import { Emitter } from './emit.ts';
 import { gridOfTable, saturates } from './grids.ts';
 import type { JobOptions } from './job.ts';
@@ -28,6 +22,7 @@ import { policyOf } from './ops/index.ts';
 import type { InputRole } from './ops/policy.ts';
 import { checkFormat } from './qoperator/check-format.ts';
 import { toQOperatorInPlace } from './qoperator/to-qoperator.ts';
+import { QuantizedWeights, type QuantizedWeightData } from './quantized-weights.ts';
 import type { QuantizationReport, QuantizedWeight } from './report.ts';
 import { selectPlanned, type PlannedSelection } from './select-planned.ts';
 import type { Selection } from './select.ts';
@@ -116,6 +111,7 @@ class Converter {
   readonly #selection: Selection;
   readonly #planned: ReadonlyMap<string, PlannedNode>;
   readonly #grids: ValueGrids;
+  readonly #quantized = new QuantizedWeights();
   readonly #stored = new Map<string, Promise<QuantizedWeightData>>();
   readonly weights: QuantizedWeight[] = [];
   readonly absorbed: string[] = [];
@@ -189,13 +185,13 @@ class Converter {
   ): Promise<QuantizedWeightData> {
     const compute = async (): Promise<QuantizedWeightData> => {
       const stored = await (role.kind === 'weight'
-        ? quantizeWeight(value, spec, role.axis, fit)
-        : quantizeOperand(value, spec));
+        ? this.#quantized.weight(value, { spec, axis: role.axis, fit })
+        : this.#quantized.operand(value, spec));
       this.weights.push({
         name: value.name,
         dtype: stored.dtype,
         scales: stored.scaleData.length,
-        elements: stored.codes.size,
+        elements: elementCount(stored.codes.shape),
       });
       return stored;
     };

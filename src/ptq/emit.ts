@@ -5,7 +5,7 @@
 import type { AttributeInput } from '../graph/attribute.ts';
 import type { Graph, Place } from '../graph/graph.ts';
 import type { Node } from '../graph/node.ts';
-import { bytesOf } from '../graph/tensor-source.ts';
+import { bytesOf, memorySource, type TensorSource } from '../graph/tensor-source.ts';
 import type { Value } from '../graph/value.ts';
 import { outputOf } from '../passes/access.ts';
 import { allocate, type DType } from '../tensor/dtype.ts';
@@ -31,7 +31,7 @@ export interface GridValues {
 
 /** Integers of a constant; `axis` where `scales` has one a channel. Without zero points they are 0. */
 export interface StoredConstant {
-  readonly codes: Tensor;
+  readonly codes: Tensor | TensorSource;
   readonly scales: Tensor;
   readonly zeroPoints: Tensor | undefined;
   readonly axis: number | undefined;
@@ -138,16 +138,21 @@ export class Emitter {
   }
 
   /** An initializer; a small one that equals an earlier one is that one. */
-  constant(part: NamedPart, of: string, number: number, tensor: Tensor): Value {
-    const bytes = bytesOf(tensor.data);
-    const key =
-      bytes.length > this.#sharedBytes ? undefined : `${tensor.dtype}[${tensor.shape.join()}]${bytes.join()}`;
+  constant(part: NamedPart, of: string, number: number, content: Tensor | TensorSource): Value {
+    const source = content instanceof Tensor ? memorySource(content) : content;
+    const key = this.#contentKey(source);
     const known = key === undefined ? undefined : this.#constants.get(key);
     if (known !== undefined) return known;
     const name = this.#graph.freshName(this.#namer.value(part, of, number));
-    const value = this.#graph.addInitializer(name, tensor);
+    const value = this.#graph.addInitializer(name, source);
     if (key !== undefined) this.#constants.set(key, value);
     return value;
+  }
+
+  /** Equal for equal contents; undefined for constants that are not compared, and those that are not computed yet. */
+  #contentKey({ byteLength, tensor }: TensorSource): string | undefined {
+    if (byteLength > this.#sharedBytes || tensor === undefined) return undefined;
+    return `${tensor.dtype}[${tensor.shape.join()}]${bytesOf(tensor.data).join()}`;
   }
 
   #node(

@@ -5,11 +5,11 @@ import { observerFromJSON, type Observer } from '../observers/index.ts';
 import { codeRange } from '../tensor/dtype.ts';
 import { tensor } from '../tensor/tensor.ts';
 import { elementValues } from '../tensor/values.ts';
-import type { QuantizedWeightData } from './constants.ts';
 import type { ActivationGrid } from './emit.ts';
 import { codeDType, makeObserver } from './observer-spec.ts';
 import type { Interval } from './ops/policy.ts';
 import type { Plan, PlannedActivation } from './plan.ts';
+import type { WeightGrid } from './quantized-weights.ts';
 
 /** @throws CalibrationError CALIBRATION_EMPTY if the plan holds no range for a value */
 export function readGrids(plan: Plan): Map<string, ActivationGrid> {
@@ -36,8 +36,8 @@ function observerOf(name: string, { spec, state, range }: PlannedActivation): Ob
 }
 
 /** The grid of a constant that was quantized per tensor. */
-export function gridOfTable({ scaleData, zeroPoints, dtype }: QuantizedWeightData): ActivationGrid {
-  const [zeroPoint = 0] = zeroPoints === undefined ? [] : Array.from(elementValues(zeroPoints), Number);
+export function gridOfTable({ scaleData, zeroPoints, dtype }: WeightGrid): ActivationGrid {
+  const [zeroPoint] = Array.from(elementValues(zeroPoints), Number);
   return { scale: scaleData[0], zeroPoint, dtype };
 }
 

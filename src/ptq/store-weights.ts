@@ -18,9 +18,10 @@ import type { SkippedNode } from '../passes/pass.ts';
 import { raiseOpset } from '../passes/raise-opset.ts';
 import { removeUnusedInPlace } from '../passes/remove-unused.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
+import { elementCount } from '../tensor/shape.ts';
 import { checkMapping } from './check-mapping.ts';
 import { checkNotQuantized, checkSomethingQuantized } from './check-model.ts';
-import { emptyReason, quantizeWeight } from './constants.ts';
+import { emptyReason } from './constants.ts';
 import type { Converted, ConvertOptions } from './convert.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import { Emitter } from './emit.ts';
@@ -28,6 +29,7 @@ import { observerSpec, opsetOfWeight } from './observer-spec.ts';
 import { policyOf } from './ops/index.ts';
 import { isRefusal } from './ops/policy.ts';
 import type { ObserverSpec } from './plan.ts';
+import { QuantizedWeights } from './quantized-weights.ts';
 import type { QuantizedNode, QuantizedWeight } from './report.ts';
 import { signModel } from './version.ts';
 
@@ -140,6 +142,7 @@ async function replaceAll(
 /** The stored weights: one that several nodes read in the same way is stored once. */
 class Shelf {
   readonly #emitter: Emitter;
+  readonly #quantized = new QuantizedWeights();
   readonly #known = new Map<string, Value>();
   readonly weights: QuantizedWeight[] = [];
 
@@ -152,9 +155,9 @@ class Shelf {
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     const { name } = value;
-    const data = await quantizeWeight(value, spec, axis);
+    const data = await this.#quantized.weight(value, { spec, axis });
     const { dtype, codes, scaleData } = data;
-    this.weights.push({ name, dtype, scales: scaleData.length, elements: codes.size });
+    this.weights.push({ name, dtype, scales: scaleData.length, elements: elementCount(codes.shape) });
     const made = this.#emitter.dequantized(name, data, node);
     this.#known.set(key, made);
     return made;

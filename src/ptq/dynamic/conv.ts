@@ -15,10 +15,13 @@
  * 2. Weight or bias are computed or not float32: left.
  */
 import type { Attribute } from '../../graph/attribute.ts';
+import { bytesOf } from '../../graph/tensor-source.ts';
 import { inputOf } from '../../passes/access.ts';
+import type { DType } from '../../tensor/dtype.ts';
 import { Tensor } from '../../tensor/tensor.ts';
-import { emptyReason, loadFloat32, type QuantizedWeightData } from '../constants.ts';
+import { emptyReason, loadFloat32 } from '../constants.ts';
 import { isSymmetricSpec } from '../observer-spec.ts';
+import type { Arrangement } from '../quantized-weights.ts';
 import type { DynamicForm } from './form.ts';
 import { replaceByProduct } from './integer-product.ts';
 
@@ -35,7 +38,7 @@ export const CONV: DynamicForm = {
   },
   async rewrite(node, spec, writer) {
     const axis = isSymmetricSpec(spec) ? 0 : undefined;
-    const weight = await writer.weight(inputOf(node, 1), { spec, axis, arrange: unsigned });
+    const weight = await writer.weight(inputOf(node, 1), { spec, axis, arrange: UNSIGNED });
     const { scales, codes } = weight.stored;
     const perChannel = [codes.shape[0], ...codes.shape.slice(2).map(() => 1)];
     const scale = new Tensor('float32', scales.size === 1 ? [] : perChannel, scales.data);
@@ -53,19 +56,23 @@ export const CONV: DynamicForm = {
 };
 
 /** One zero point, and uint8. */
-function unsigned(stored: QuantizedWeightData): QuantizedWeightData {
-  const { dtype, codes, zeroPoints } = stored;
-  const shift = dtype === 'int8' ? INT8_TO_UINT8 : 0;
-  // Symmetric zero points are equal in all channels, and others come as one.
-  const zeroPoint = Number(zeroPoints?.data[0] ?? 0) + shift;
-  return {
-    ...stored,
+const UNSIGNED: Arrangement = {
+  shape: (shape) => shape,
+  codes({ dtype, data }) {
+    // Copied bytes: the low 8 bits of `code + shift`, whichever sign the dtype has.
+    const codes = Uint8Array.from(bytesOf(data));
+    const shift = shiftOf(dtype);
+    for (let i = 0; i < codes.length; i++) codes[i] += shift;
+    return codes;
+  },
+  grid: (grid) => ({
+    ...grid,
     dtype: 'uint8',
-    codes: new Tensor(
-      'uint8',
-      codes.shape,
-      Uint8Array.from(codes.data as Int8Array, (code) => code + shift),
-    ),
-    zeroPoints: new Tensor('uint8', [], Uint8Array.of(zeroPoint)),
-  };
+    // Symmetric zero points are equal in all channels, and others come as one.
+    zeroPoints: new Tensor('uint8', [], Uint8Array.of(Number(grid.zeroPoints.data[0]) + shiftOf(grid.dtype))),
+  }),
+};
+
+function shiftOf(dtype: DType): number {
+  return dtype === 'int8' ? INT8_TO_UINT8 : 0;
 }

@@ -17,13 +17,14 @@ import type { Node } from '../../graph/node.ts';
 import type { Value } from '../../graph/value.ts';
 import { inputOf, present } from '../../passes/access.ts';
 import { Tensor } from '../../tensor/tensor.ts';
-import { emptyReason, type QuantizedWeightData } from '../constants.ts';
+import { emptyReason } from '../constants.ts';
 import { onnxQConfig } from '../default-qconfig.ts';
 import { observerSpec, isPerChannelSpec } from '../observer-spec.ts';
 import type { ObserverSpec } from '../plan.ts';
 import { MICROSOFT } from '../quantize-copy.ts';
+import type { Arrangement } from '../quantized-weights.ts';
 import type { DynamicForm } from './form.ts';
-import { swapLastAxes } from './swap-last-axes.ts';
+import { SWAPPED } from './swap-last-axes.ts';
 import type { DynamicWriter, WeightValues } from './writer.ts';
 
 /** X, W, R, B, sequence_lens, initial_h, initial_c, P; the scales and zero points come behind them. */
@@ -65,23 +66,22 @@ function storeWeight(value: Value, spec: ObserverSpec, writer: DynamicWriter): P
     spec: observerSpec(onnxQConfig({ reduceRange }).weight),
     axis: 0,
     shape: byRow ? [directions * rows, cols] : [directions, rows * cols],
-    arrange: byRow ? arrangeRows : arrangeDirections,
+    arrange: byRow ? ROWS : SWAPPED,
   });
 }
 
-function arrangeRows(stored: QuantizedWeightData, shape: readonly number[]): QuantizedWeightData {
-  const rows = shape.slice(0, 2);
-  const { scales, zeroPoints } = stored;
-  return {
-    ...arrangeDirections(stored, shape),
-    scales: new Tensor('float32', rows, scales.data),
-    zeroPoints: zeroPoints && new Tensor(zeroPoints.dtype, rows, zeroPoints.data),
-  };
-}
-
-function arrangeDirections(stored: QuantizedWeightData, shape: readonly number[]): QuantizedWeightData {
-  return { ...stored, codes: swapLastAxes(stored.codes, shape) };
-}
+const ROWS: Arrangement = {
+  ...SWAPPED,
+  grid(grid, shape) {
+    const rows = shape.slice(0, 2);
+    const { scales, zeroPoints } = grid;
+    return {
+      ...grid,
+      scales: new Tensor('float32', rows, scales.data),
+      zeroPoints: new Tensor(zeroPoints.dtype, rows, zeroPoints.data),
+    };
+  },
+};
 
 /** The LSTM's, without layout, which is 0. */
 function attributesOf({ attributes }: Node): Record<string, Attribute> {

@@ -15,10 +15,10 @@ import type { Node } from '../../graph/node.ts';
 import type { Value } from '../../graph/value.ts';
 import { inputOf } from '../../passes/access.ts';
 import { Tensor } from '../../tensor/tensor.ts';
-import { emptyReason, loadFloat32, type QuantizedWeightData } from '../constants.ts';
+import { emptyReason, loadFloat32 } from '../constants.ts';
 import type { DynamicForm } from './form.ts';
 import { replaceByProduct } from './integer-product.ts';
-import { swapLastAxes } from './swap-last-axes.ts';
+import { SWAPPED } from './swap-last-axes.ts';
 import type { DynamicWriter } from './writer.ts';
 
 export const MATMUL: DynamicForm = {
@@ -44,7 +44,7 @@ export const GEMM: DynamicForm = {
       : undefined;
   },
   async rewrite(node, spec, writer) {
-    const request = node.int('transB', 0) === 1 ? { spec, axis: 0, arrange: transpose } : { spec, axis: 1 };
+    const request = node.int('transB', 0) === 1 ? { spec, axis: 0, arrange: SWAPPED } : { spec, axis: 1 };
     const weight = await writer.weight(inputOf(node, 1), request);
     const { scaleData, scales } = weight.stored;
     const alpha = node.float('alpha', 1);
@@ -77,9 +77,4 @@ async function scaledBias(node: Node, writer: DynamicWriter): Promise<Value | un
     { name: bias.name, number: writer.number() },
     new Tensor('float32', shape, scaled),
   );
-}
-
-/** [N, K] → [K, N]. */
-function transpose(stored: QuantizedWeightData, shape: readonly number[]): QuantizedWeightData {
-  return { ...stored, codes: swapLastAxes(stored.codes, shape) };
 }

@@ -3,24 +3,14 @@ import type { Graph, NodeInit } from '../../graph/graph.ts';
 import type { Node } from '../../graph/node.ts';
 import type { Value } from '../../graph/value.ts';
 import { inputOf, outputOf, present } from '../../passes/access.ts';
-import { Tensor } from '../../tensor/tensor.ts';
-import { loadWeight, quantizeLoaded, type QuantizedWeightData } from '../constants.ts';
+import type { TensorSource } from '../../graph/tensor-source.ts';
+import { elementCount } from '../../tensor/shape.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
 import { Emitter } from '../emit.ts';
 import type { NamedPart, NameStyle } from '../names.ts';
-import type { ObserverSpec } from '../plan.ts';
+import { QuantizedWeights, type QuantizedWeightData, type WeightRequest } from '../quantized-weights.ts';
 import type { QuantizedWeight } from '../report.ts';
 import { RuntimeInputs, type RuntimeInput } from './runtime-inputs.ts';
-
-/** How a weight is stored. */
-export interface WeightRequest {
-  readonly spec: ObserverSpec;
-  /** Its channel axis, used where the observer works by channel. */
-  readonly axis: number | undefined;
-  /** Same elements in another shape, to have channels along one axis. */
-  readonly shape?: readonly number[];
-  /** Changes what is stored, by a function that is the same object for all weights of its kind; `shape` is the constant's. */
-  readonly arrange?: (stored: QuantizedWeightData, shape: readonly number[]) => QuantizedWeightData;
-}
 
 /** A weight in the new model; its scale is written by the form, which may have a factor for it. */
 export interface WeightValues {
@@ -43,6 +33,7 @@ export interface InnerNode {
 export class DynamicWriter {
   readonly #emitter: Emitter;
   readonly #inputs: RuntimeInputs;
+  readonly #quantized = new QuantizedWeights();
   readonly #known = new Map<Value, { readonly request: WeightRequest; readonly values: WeightValues }[]>();
   /** What is put before one node shares a number. */
   readonly #numbers = new Map<Node, number>();
@@ -87,7 +78,7 @@ export class DynamicWriter {
   constant(
     part: NamedPart,
     { name, number }: { readonly name: string; readonly number: number },
-    value: Tensor,
+    value: Tensor | TensorSource,
   ): Value {
     return this.#emitter.constant(part, name, number, value);
   }
@@ -107,20 +98,16 @@ export class DynamicWriter {
     return values;
   }
 
-  async #store(value: Value, { spec, axis, shape, arrange }: WeightRequest): Promise<WeightValues> {
-    const weight = await loadWeight(value);
-    const shaped = shape === undefined ? weight : new Tensor('float32', shape, weight.data);
-    const quantized = quantizeLoaded(shaped, { name: value.name, spec, axis });
-    const stored = arrange === undefined ? quantized : arrange(quantized, weight.shape);
+  async #store(value: Value, request: WeightRequest): Promise<WeightValues> {
+    const stored = await this.#quantized.weight(value, request);
     const { name } = value;
     const { dtype, scaleData, codes } = stored;
-    this.weights.push({ name, dtype, scales: scaleData.length, elements: codes.size });
+    this.weights.push({ name, dtype, scales: scaleData.length, elements: elementCount(codes.shape) });
     const at = { name, number: this.number() };
-    const zeroPoints = present(stored.zeroPoints, `${name}: expected zero points, got none`);
     return {
       ...at,
       codes: this.constant('integers', at, codes),
-      zeroPoint: this.constant('zero_point', at, zeroPoints),
+      zeroPoint: this.constant('zero_point', at, stored.zeroPoints),
       stored,
     };
   }

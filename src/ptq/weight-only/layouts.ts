@@ -5,16 +5,12 @@
 import { middleCode, type BlockGrid } from '../../algorithms/block-grid.ts';
 import type { OnnxDType } from '../../graph/element-type.ts';
 import { packBits } from '../../tensor/pack.ts';
+import type { ConstantLayout } from '../derived-constants.ts';
 import { blobBytes, blocksOf, zeroPointBytes, type BlockWeight } from './block-weight.ts';
 import { asBits, transpose } from './transpose.ts';
 import type { WeightMatrix } from './weight-matrix.ts';
 
 type Extent = Pick<WeightMatrix, 'rows' | 'cols'>;
-
-export interface ConstantLayout {
-  readonly dtype: OnnxDType;
-  readonly shape: readonly number[];
-}
 
 /** The constants of a weight; without zero points where the middle code stands for 0. */
 export interface WeightLayout {

@@ -10,7 +10,7 @@ import type { TensorData } from '../../tensor/dtype.ts';
 import type { JobOptions } from '../job.ts';
 import { NAMERS, type NamedPart, type NameStyle } from '../names.ts';
 import type { QuantizedNode, QuantizedWeight } from '../report.ts';
-import { byteSize, DerivedConstants } from './derived-constants.ts';
+import { byteSize, DerivedConstants } from '../derived-constants.ts';
 import {
   FORMS,
   type Form,

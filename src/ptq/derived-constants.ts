@@ -2,12 +2,17 @@
  * Constants that are computed from others. Results are kept in memory up to a budget; those beyond it are computed when
  * somebody (the writer) reads them, and then dropped, so that memory does not grow with the model.
  */
-import { elementBits } from '../../graph/element-type.ts';
-import { bytesOf, memorySource, type TensorSource } from '../../graph/tensor-source.ts';
-import type { TensorData } from '../../tensor/dtype.ts';
-import { elementCount } from '../../tensor/shape.ts';
-import { Tensor } from '../../tensor/tensor.ts';
-import type { ConstantLayout } from './layouts.ts';
+import { elementBits, type OnnxDType } from '../graph/element-type.ts';
+import { bytesOf, memorySource, type TensorSource } from '../graph/tensor-source.ts';
+import type { TensorData } from '../tensor/dtype.ts';
+import { elementCount } from '../tensor/shape.ts';
+import { Tensor } from '../tensor/tensor.ts';
+
+/** What a constant will be, before it is computed. */
+export interface ConstantLayout {
+  readonly dtype: OnnxDType;
+  readonly shape: readonly number[];
+}
 
 type Named<T> = Readonly<Record<string, T>>;
 /** Gives the elements of each part, and equal ones each time; parts that nobody declared are ignored. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { TensorSource } from '../../graph/tensor-source.ts';
+import type { TensorSource } from '../graph/tensor-source.ts';
 import { DerivedConstants, type Compute } from './derived-constants.ts';
 
 const LARGE = 40_000;
