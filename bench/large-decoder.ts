@@ -1,14 +1,17 @@
 /**
  * Peak memory of `zeropoint quantize` for a decoder of 4.4 GB in external data, which this script writes first: weight-only
  * and dynamic modes are to stay below 300 MB + twice the largest tensor.
- * Run after a build: `npx tsx --tsconfig tsconfig.run.json bench/large-decoder.ts [--folder DIR] [--only WORD] [--run]`. Takes
- * 10 GB of disk in DIR (default: the system's temporary folder) and some minutes; `--only` does the jobs with that word in
- * their name; `--run` also runs each result and the float
- * model (6 GB of memory, 20 GB of disk) and prints the error. Exit code 1 above the limit.
+ *
+ *   npx tsx --tsconfig tsconfig.run.json bench/large-decoder.ts [--folder DIR] [--only WORD] [--run] [--write]
+ *
+ * after a build. Takes 10 GB of disk in DIR (default: the system's temporary folder) and some minutes. `--only` does the
+ * jobs with that word in their name; `--run` also runs each result and the float model (6 GB of memory, 20 GB of disk) and
+ * prints the error; `--write` writes docs/large-models.md. Exit code 1 above the limit.
  */
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { sqnr, tensor, type Tensor } from 'zeropoint';
 import {
@@ -154,6 +157,10 @@ function megabytesOf(folder: string, start: string): number {
   return files.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0) / 1e6;
 }
 
+function removeModel(folder: string, file: string): void {
+  for (const name of readdirSync(folder)) if (name.startsWith(basename(file))) rmSync(join(folder, name));
+}
+
 async function logitsOf(path: string): Promise<Tensor> {
   const runner = await ortNode(path);
   const ids = BigInt64Array.from({ length: TOKENS }, (_, i) => BigInt((i * 997) % VOCABULARY));
@@ -165,51 +172,75 @@ async function logitsOf(path: string): Promise<Tensor> {
   }
 }
 
-/** Quantizes in every mode and prints what that took; gives the files. */
-function quantizeAll(folder: string, float: string): Map<string, string> {
-  const files = new Map<string, string>();
-  console.log('| job | size, MB | seconds | peak, MB | of the limit |');
-  console.log('|---|--:|--:|--:|--:|');
-  const jobs = Object.entries(JOBS).filter(([job]) => job.includes(values.only ?? ''));
-  for (const [i, [job, words]] of jobs.entries()) {
-    const out = join(folder, `out${i}.onnx`);
-    const { megabytes, seconds } = runCommand([
-      'quantize',
-      float,
-      ...words,
-      '--no-verify',
-      '--quiet',
-      '-o',
-      out,
-    ]);
-    const size = megabytesOf(folder, `out${i}.onnx`).toFixed(0);
-    const cells = [job, size, seconds.toFixed(1), megabytes.toFixed(0), (megabytes / LIMIT).toFixed(2)];
-    console.log(`| ${cells.join(' | ')} |`);
-    if (megabytes > LIMIT) process.exitCode = 1;
-    if (values.run === true) files.set(job, out);
-    else for (const name of readdirSync(folder)) if (name.startsWith('out')) rmSync(join(folder, name));
-  }
-  return files;
+interface Result {
+  readonly job: string;
+  /** The quantized model. */
+  readonly file: string;
+  /** Of the model and its data. */
+  readonly megabytes: number;
+  readonly seconds: number;
+  readonly peak: number;
+}
+
+function quantize(folder: string, float: string, job: string): Result {
+  const name = `${job.replaceAll(/\W+/g, '-')}.onnx`;
+  const file = join(folder, name);
+  const words = [...JOBS[job], '--no-verify', '--quiet', '-o', file];
+  const { megabytes: peak, seconds } = runCommand(['quantize', float, ...words]);
+  return { job, file, megabytes: megabytesOf(folder, name), seconds, peak };
+}
+
+const COLUMNS = ['job', 'size, MB', 'seconds', 'peak, MB', 'of the limit'];
+
+function cells({ job, megabytes, seconds, peak }: Result): string[] {
+  return [job, megabytes.toFixed(0), seconds.toFixed(1), peak.toFixed(0), (peak / LIMIT).toFixed(2)];
+}
+
+/** SQNR of each result, in decibels. To be called last: a new process begins with the peak memory of its parent. */
+async function errors(float: string, results: readonly Result[]): Promise<string[]> {
+  const expected = await logitsOf(float);
+  const ratios: string[] = [];
+  for (const { file } of results) ratios.push(sqnr(expected, await logitsOf(file)).toFixed(1));
+  return ratios;
+}
+
+function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
+  const rule = columns.map((_column, i) => (i === 0 ? '---' : '--:'));
+  return [columns, rule, ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
 }
 
 const { values } = parseArgs({
-  options: { folder: { type: 'string' }, only: { type: 'string' }, run: { type: 'boolean' } },
+  options: {
+    folder: { type: 'string' },
+    only: { type: 'string' },
+    run: { type: 'boolean' },
+    write: { type: 'boolean' },
+  },
 });
 const folder = mkdtempSync(join(values.folder ?? tmpdir(), 'zeropoint-decoder-'));
 try {
   const float = join(folder, 'decoder.onnx');
   await writeModel(decoder(), float, { externalData: {} });
   const size = megabytesOf(folder, 'decoder.onnx').toFixed(0);
-  const limit = `limit 300 MB + 2 · ${LARGEST.toFixed(0)} MB = ${LIMIT.toFixed(0)} MB`;
-  console.log(`${LAYERS} layers, ${size} MB, ${limit}\n`);
-  const files = quantizeAll(folder, float);
-  if (files.size > 0) {
-    // Last, since a new process begins with the peak of the one that started it.
-    const expected = await logitsOf(float);
-    console.log('\n| job | SQNR of the logits, dB |\n|---|--:|');
-    for (const [job, file] of files) {
-      console.log(`| ${job} | ${sqnr(expected, await logitsOf(file)).toFixed(1)} |`);
-    }
+  const about = `${LAYERS} layers, ${size} MB. Limit: 300 MB + 2 · ${LARGEST.toFixed(0)} MB = ${LIMIT.toFixed(0)} MB.`;
+  console.log(`${about}\n`);
+  const results: Result[] = [];
+  for (const job of Object.keys(JOBS).filter((name) => name.includes(values.only ?? ''))) {
+    const result = quantize(folder, float, job);
+    console.log(cells(result).join('  '));
+    if (result.peak > LIMIT) process.exitCode = 1;
+    if (values.run !== true) removeModel(folder, result.file);
+    results.push(result);
+  }
+  const ratios = values.run === true ? await errors(float, results) : undefined;
+  const columns = [...COLUMNS, ...(ratios === undefined ? [] : ['SQNR, dB'])];
+  const rows = results.map((result, i) => [...cells(result), ...(ratios === undefined ? [] : [ratios[i]])]);
+  const text = `${about}\n\n${table(columns, rows)}`;
+  console.log(`\n${text}`);
+  if (values.write === true) {
+    const path = fileURLToPath(new URL('../docs/large-models.md', import.meta.url));
+    const [head] = readFileSync(path, 'utf8').split('<!-- figures -->');
+    writeFileSync(path, `${head}<!-- figures -->\n\n${text}\n`);
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });

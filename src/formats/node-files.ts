@@ -161,6 +161,7 @@ export async function openFileSink(target: string | URL, options: { overwrite: b
 
 class FileSink implements Sink {
   readonly name: string;
+  readonly copies = true;
   readonly #path: string;
   readonly #temporary: string;
   readonly #handle: FileHandle;

@@ -9,6 +9,9 @@ import type { Span } from './protobuf/schema.ts';
 export interface Sink {
   /** File name, which external data files are named after. */
   readonly name?: string;
+  /** True if bytes are stored or copied once `write` is done, so that their memory can be used again. Default false. */
+  readonly copies?: boolean;
+  /** Is called again only when the last call is done. */
   write(bytes: Uint8Array): Promise<void> | void;
   /** Prepares for `close`, so that what can fail fails now: called for all files before the first `close`. */
   flush?(): Promise<void>;
@@ -26,6 +29,7 @@ export type SinkLike = string | URL | FileSystemFileHandle | WritableStream<Uint
 /** Collects files in memory: `await writeModel(model, sink); sink.bytes`. */
 export class MemorySink implements Sink {
   readonly name: string;
+  readonly copies = true;
   /** Finished files by name; external data files are here too. */
   readonly files: Map<string, Uint8Array>;
   #pieces: Uint8Array[] = [];
@@ -174,13 +178,24 @@ const COPY_BYTES = 4_194_304;
 /** Small pieces are gathered up to this before they are written. */
 const GATHER_BYTES = 262_144;
 
-/** Writes pieces to a sink: small ones gathered, spans copied a few megabytes at a time. */
+/** Buffers for what is copied: one is written while the other is filled. */
+const COPY_BUFFERS = 2;
+
+/**
+ * Writes pieces to a sink: small ones gathered, spans copied a few megabytes at a time. The next piece is read (or computed)
+ * while the last one is written.
+ */
 export class PieceWriter {
   readonly #sink: Sink;
   readonly #signal: AbortSignal | undefined;
   readonly #onBytes: ((count: number) => void) | undefined;
   readonly #gathered = new Uint8Array(GATHER_BYTES);
   #length = 0;
+  /** The write that is under way. */
+  #writing: Promise<void> = Promise.resolve();
+  /** Memory that spans may be read into, used in turn; none where the sink may keep what it got. */
+  readonly #buffers: Uint8Array[] = [];
+  #turn = 0;
 
   constructor(sink: Sink, options: { signal?: AbortSignal; onBytes?: (count: number) => void } = {}) {
     this.#sink = sink;
@@ -193,15 +208,29 @@ export class PieceWriter {
       await this.#gather(piece);
       return;
     }
-    for (let done = 0; done < piece.length; done += COPY_BYTES) {
-      this.#signal?.throwIfAborted();
-      const length = Math.min(COPY_BYTES, piece.length - done);
-      await this.#gather(await piece.source.read(piece.offset + done, length));
+    try {
+      for (let done = 0; done < piece.length; done += COPY_BYTES) {
+        this.#signal?.throwIfAborted();
+        const length = Math.min(COPY_BYTES, piece.length - done);
+        await this.#gather(await piece.source.read(piece.offset + done, length, this.#buffer(length)));
+      }
+    } catch (error) {
+      // The sink is not to be taken back while it writes; what this says against it comes second.
+      await this.#writing.catch(() => undefined);
+      throw error;
     }
   }
 
+  /** Memory to read a span into, if it is one that is written as it is. */
+  #buffer(length: number): Uint8Array | undefined {
+    if (this.#sink.copies !== true || length <= GATHER_BYTES) return undefined;
+    const turn = this.#turn++ % COPY_BUFFERS;
+    const buffer = (this.#buffers[turn] ??= new Uint8Array(COPY_BYTES));
+    return buffer.subarray(0, length);
+  }
+
   async #gather(bytes: Uint8Array): Promise<void> {
-    if (this.#length + bytes.length > GATHER_BYTES) await this.flush();
+    if (this.#length + bytes.length > GATHER_BYTES) await this.#putGathered();
     if (bytes.length > GATHER_BYTES) {
       await this.#put(bytes);
       return;
@@ -210,15 +239,29 @@ export class PieceWriter {
     this.#length += bytes.length;
   }
 
+  /** Resolves when everything has been written. */
   async flush(): Promise<void> {
+    await this.#putGathered();
+    await this.#writing;
+  }
+
+  async #putGathered(): Promise<void> {
     if (this.#length === 0) return;
     const bytes = this.#gathered.slice(0, this.#length);
     this.#length = 0;
     await this.#put(bytes);
   }
 
+  /** Begins to write, as soon as the write before it is done. */
   async #put(bytes: Uint8Array): Promise<void> {
+    await this.#writing;
     this.#signal?.throwIfAborted();
+    this.#writing = this.#writeNow(bytes);
+    // Whoever waits for it next gets the error.
+    this.#writing.catch(() => undefined);
+  }
+
+  async #writeNow(bytes: Uint8Array): Promise<void> {
     try {
       await this.#sink.write(bytes);
     } catch (cause) {

@@ -10,7 +10,8 @@ export interface Source {
   /** For messages: a file's name. */
   readonly name?: string;
   /**
-   * `length` bytes from `offset`. The caller never asks past `size`; the bytes may be a view: do not write to them.
+   * `length` bytes from `offset`. The caller never asks past `size`; the bytes may be a view: do not write to them. They
+   * must stay as they are while more is read.
    * `into` has that length and may be filled and given back, or be ignored.
    */
   read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array>;

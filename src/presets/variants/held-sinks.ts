@@ -10,10 +10,11 @@ export class HeldSinks {
   /** The sink, with `close` put off until {@link commit}. */
   hold(sink: Sink): Sink {
     this.#all.push(sink);
-    const { name } = sink;
+    const { name, copies } = sink;
     const sibling = sink.sibling?.bind(sink);
     return {
       ...(name !== undefined && { name }),
+      ...(copies !== undefined && { copies }),
       write: (bytes) => sink.write(bytes),
       flush: async () => sink.flush?.(),
       close: () => void this.#complete.push(sink),
