@@ -17,7 +17,7 @@ const KB = 1024;
  * (ARCHITECTURE.md, "What the budgets bought").
  */
 const BUNDLES = [
-  { name: 'zeropoint', code: "export * from 'zeropoint';", budget: 30 * KB },
+  { name: 'zeropoint', code: "export * from 'zeropoint';", budget: 30.5 * KB },
   {
     name: 'only quantizePerChannel',
     code: "export { quantizePerChannel } from 'zeropoint';",

@@ -571,11 +571,42 @@ describe('quantizeBlocks and dequantizeBlocks equal the reference', () => {
       equal(got.scales, want.scales, `scales ${what}`);
       if (got.zeroPoints && want.zeroPoints) equal(got.zeroPoints, want.zeroPoints, `zero points ${what}`);
       equal(got.codes, want.codes, `codes ${what}`);
+      checkColumns(w, rows, cols, scheme, copy, want);
       const wantValues = new Float32Array(w.length);
       referenceKernels.dequantizeBlocks(want, rows, cols, scheme, wantValues);
       const gotValues = copy(new Float32Array(w.length).fill(7));
       wasmKernels.dequantizeBlocks(got, rows, cols, scheme, gotValues);
       equal(gotValues, wantValues, `values ${what}`);
+    }
+  }
+
+  /** The same weights stored by columns give the same, by both kernels, wherever the arrays lie. */
+  function checkColumns(
+    w: Float32Array,
+    rows: number,
+    cols: number,
+    scheme: BlockScheme,
+    copy: Copy,
+    want: BlockOutput,
+  ): void {
+    const turned = new Float32Array(w.length);
+    for (let i = 0; i < w.length; i++) turned[(i % cols) * rows + Math.floor(i / cols)] = w[i];
+    const unaligned = (blocks: BlockOutput): BlockOutput => ({
+      ...blocks,
+      codes: new Uint8Array(blocks.codes.length + 1).subarray(1),
+    });
+    const empty = output(rows, cols, scheme, want.zeroPoints !== undefined);
+    for (const [kernels, weightsIn, out] of [
+      [referenceKernels, turned, empty],
+      [wasmKernels, copy(turned), place(empty, copy)],
+      [wasmKernels, copy(turned), empty],
+      [wasmKernels, turned, unaligned(place(empty, copy))],
+    ] as const) {
+      kernels.quantizeBlocksByColumn(weightsIn, rows, cols, scheme, out);
+      const what = `by column, ${kernels.name}, ${JSON.stringify(scheme)}, ${rows}·${cols}`;
+      equal(out.scales, want.scales, `scales ${what}`);
+      if (out.zeroPoints && want.zeroPoints) equal(out.zeroPoints, want.zeroPoints, `zero points ${what}`);
+      equal(out.codes, want.codes, `codes ${what}`);
     }
   }
 

@@ -71,24 +71,49 @@ function quantizeBlocks(
   scheme: BlockScheme,
   out: BlockOutput,
 ): void {
-  const { bits, blockSize } = scheme;
+  const { blockSize } = scheme;
   const blocks = Math.ceil(cols / blockSize);
-  const top = 2 ** bits - 1;
-  const round = ROUND_AND_ADD[scheme.rounding];
   for (let row = 0; row < rows; row++) {
     for (let b = 0; b < blocks; b++) {
       const first = row * cols + b * blockSize;
       const block = w.subarray(first, Math.min(first + blockSize, (row + 1) * cols));
-      const { scale, zeroPoint } = CHOOSE[scheme.scale](block, scheme);
-      const inv = inverse(scale);
-      const index = row * blocks + b;
-      out.scales[index] = scale;
-      if (out.zeroPoints !== undefined) out.zeroPoints[index] = zeroPoint;
-      for (let i = 0; i < blockSize; i++) {
-        const code = i < block.length ? clamp(round(f32(block[i] * inv), zeroPoint), 0, top) : zeroPoint;
-        storeCode(out.codes, index * blockSize + i, bits, code);
-      }
+      quantizeBlock(block, row * blocks + b, scheme, out);
     }
+  }
+}
+
+function quantizeBlocksByColumn(
+  w: Float32Array,
+  rows: number,
+  cols: number,
+  scheme: BlockScheme,
+  out: BlockOutput,
+): void {
+  const { blockSize } = scheme;
+  const blocks = Math.ceil(cols / blockSize);
+  const gathered = new Float32Array(blockSize);
+  for (let row = 0; row < rows; row++) {
+    for (let b = 0; b < blocks; b++) {
+      const first = b * blockSize;
+      const block = gathered.subarray(0, Math.min(blockSize, cols - first));
+      for (let i = 0; i < block.length; i++) block[i] = w[(first + i) * rows + row];
+      quantizeBlock(block, row * blocks + b, scheme, out);
+    }
+  }
+}
+
+/** Block `index` of all; what is missing of a short one gets the code of 0. */
+function quantizeBlock(block: Float32Array, index: number, scheme: BlockScheme, out: BlockOutput): void {
+  const { bits, blockSize } = scheme;
+  const top = 2 ** bits - 1;
+  const round = ROUND_AND_ADD[scheme.rounding];
+  const { scale, zeroPoint } = CHOOSE[scheme.scale](block, scheme);
+  const inv = inverse(scale);
+  out.scales[index] = scale;
+  if (out.zeroPoints !== undefined) out.zeroPoints[index] = zeroPoint;
+  for (let i = 0; i < blockSize; i++) {
+    const code = i < block.length ? clamp(round(f32(block[i] * inv), zeroPoint), 0, top) : zeroPoint;
+    storeCode(out.codes, index * blockSize + i, bits, code);
   }
 }
 
@@ -123,7 +148,8 @@ function dequantizeBlocks(
   }
 }
 
-export const blockKernels: Pick<Kernels, 'quantizeBlocks' | 'dequantizeBlocks'> = {
+export const blockKernels: Pick<Kernels, 'quantizeBlocks' | 'quantizeBlocksByColumn' | 'dequantizeBlocks'> = {
   quantizeBlocks,
+  quantizeBlocksByColumn,
   dequantizeBlocks,
 };

@@ -114,6 +114,14 @@ export interface Kernels {
   histogram(x: Float32Array, lo: number, hi: number, counts: Float64Array): void;
   /** Quantizes rows of `cols` weights in blocks along the row. Weights must be finite: codes of others are unspecified. */
   quantizeBlocks(w: Float32Array, rows: number, cols: number, scheme: BlockScheme, out: BlockOutput): void;
+  /** The same for weights that are stored by columns: `w[col·rows + row]`. */
+  quantizeBlocksByColumn(
+    w: Float32Array,
+    rows: number,
+    cols: number,
+    scheme: BlockScheme,
+    out: BlockOutput,
+  ): void;
   /** The inverse: rows·cols float32 values. Without zeroPoints the zero point is 2^(bits-1). */
   dequantizeBlocks(
     blocks: BlockOutput,

@@ -1,4 +1,7 @@
-/** Block quantization on the SIMD kernels: rows, or whole blocks of a long row, that fit the staging areas. */
+/**
+ * Block quantization on the SIMD kernels: rows, whole blocks of a long row, or strips of columns, that fit the staging
+ * areas.
+ */
 import { blockKernels as reference } from '../reference-blocks.ts';
 import type { BlockOutput, BlockScheme, Kernels } from '../types.ts';
 import { machineFor } from './machine.ts';
@@ -18,7 +21,13 @@ const MAX_BLOCK = 4096;
 const CODE_BYTES = 65536;
 const BLOCKS = 8192;
 
+/** Of columns: sixteen have room for a padded block. */
+const MAX_COLUMN_BLOCK = 256;
+const STRIP = 16;
+
 const covers = ({ blockSize }: BlockScheme): boolean => blockSize % 16 === 0 && blockSize <= MAX_BLOCK;
+const coversColumns = ({ blockSize }: BlockScheme): boolean =>
+  blockSize % 32 === 0 && blockSize <= MAX_COLUMN_BLOCK;
 
 interface Operands {
   readonly weights: Operand;
@@ -124,6 +133,99 @@ function quantizeBlocks(
   }
 }
 
+function quantizeBlocksByColumn(
+  w: Float32Array,
+  rows: number,
+  cols: number,
+  scheme: BlockScheme,
+  out: BlockOutput,
+): void {
+  if (!coversColumns(scheme)) {
+    reference.quantizeBlocksByColumn(w, rows, cols, scheme, out);
+    return;
+  }
+  const machine = machineFor(w, out.codes);
+  const { buffer } = machine;
+  const { codes, scales, zeroPoints } = out;
+  const arrays = [w, codes, scales, ...(zeroPoints === undefined ? [] : [zeroPoints])];
+  if (arrays.every((array) => array.buffer === buffer)) {
+    const to = [codes, scales, zeroPoints].map((array) => array?.byteOffset ?? 0);
+    runColumns(machine, scheme, { src: w.byteOffset, stride: rows, rows, cols }, to);
+  } else {
+    quantizeStrips(machine, w, rows, cols, scheme, out);
+  }
+}
+
+/** Columns in the machine's memory: `cols` lines of `stride` weights, of which the first `rows` are meant. */
+interface Columns {
+  readonly src: number;
+  readonly stride: number;
+  readonly rows: number;
+  readonly cols: number;
+}
+
+function runColumns(
+  { run }: Machine,
+  { bits, blockSize, rounding, scale }: BlockScheme,
+  { src, stride, rows, cols }: Columns,
+  [codes, scales, zeroPoints]: readonly number[],
+): void {
+  const halfAway = rounding === 'half-away' ? 1 : 0;
+  const rule = SCALES[scale];
+  run.quantizeBlocksByColumn(
+    bits,
+    halfAway,
+    src,
+    stride,
+    rows,
+    cols,
+    blockSize,
+    rule,
+    codes,
+    scales,
+    zeroPoints,
+  );
+}
+
+/** A block of as many columns as can be staged at a time; results are put where they belong one by one. */
+function quantizeStrips(
+  machine: Machine,
+  w: Float32Array,
+  rows: number,
+  cols: number,
+  scheme: BlockScheme,
+  out: BlockOutput,
+): void {
+  const { at, float32, uint8, int32 } = machine;
+  const { bits, blockSize } = scheme;
+  const blocks = Math.ceil(cols / blockSize);
+  // Blocks have 16 bytes and more.
+  const words = (blockSize * bits) / 32;
+  const aligned = out.codes.byteOffset % 4 === 0 ? out.codes : new Uint8Array(out.codes.length);
+  const codes = new Int32Array(aligned.buffer, aligned.byteOffset, aligned.length / 4);
+  const width = Math.floor(at.MAX_ELEMENTS / blockSize / STRIP) * STRIP;
+  const to = [at.OUTPUT, at.OUTPUT_2, at.OUTPUT_3];
+  const [codesAt, scalesAt] = [at.OUTPUT / 4, at.OUTPUT_2 / 4];
+  for (let block = 0; block < blocks; block++) {
+    const lines = Math.min(blockSize, cols - block * blockSize);
+    for (let row = 0; row < rows; row += width) {
+      const count = Math.min(width, rows - row);
+      for (let line = 0; line < lines; line++) {
+        const start = (block * blockSize + line) * rows + row;
+        float32.set(w.subarray(start, start + count), at.INPUT / 4 + line * count);
+      }
+      runColumns(machine, scheme, { src: at.INPUT, stride: count, rows: count, cols: lines }, to);
+      for (let i = 0; i < count; i++) {
+        const index = (row + i) * blocks + block;
+        for (let k = 0; k < words; k++) codes[index * words + k] = int32[codesAt + i * words + k];
+        out.scales[index] = float32[scalesAt + i];
+        if (out.zeroPoints !== undefined) out.zeroPoints[index] = uint8[at.OUTPUT_3 + i];
+      }
+    }
+  }
+  if (aligned !== out.codes) out.codes.set(aligned);
+}
+
 function dequantizeBlocks(
   blocks: BlockOutput,
   rows: number,
@@ -155,7 +257,8 @@ function dequantizeBlocks(
   }
 }
 
-export const blockKernels: Pick<Kernels, 'quantizeBlocks' | 'dequantizeBlocks'> = {
+export const blockKernels: Pick<Kernels, 'quantizeBlocks' | 'quantizeBlocksByColumn' | 'dequantizeBlocks'> = {
   quantizeBlocks,
+  quantizeBlocksByColumn,
   dequantizeBlocks,
 };

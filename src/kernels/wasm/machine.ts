@@ -80,6 +80,19 @@ export interface Functions {
     scales: number,
     zeroPoints: number,
   ): void;
+  quantizeBlocksByColumn(
+    bits: number,
+    halfAway: number,
+    src: number,
+    stride: number,
+    rows: number,
+    cols: number,
+    blockSize: number,
+    rule: number,
+    codes: number,
+    scales: number,
+    zeroPoints: number,
+  ): void;
   dequantizeBlocks(
     bits: number,
     codes: number,

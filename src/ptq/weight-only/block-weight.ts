@@ -15,7 +15,7 @@ import { spanBlock } from '../../algorithms/round-to-nearest.ts';
 import { searchScale } from '../../algorithms/scale-search.ts';
 import { kernels } from '../../kernels/backend.ts';
 import { present } from '../../passes/access.ts';
-import { readTiles, type Tile, type WeightMatrix } from './weight-matrix.ts';
+import { readTiles, type Tile, type TileOptions, type WeightMatrix } from './weight-matrix.ts';
 
 /** How scales, zero points and codes are chosen; documented at `WeightSettings.algorithm`. */
 export type WeightAlgorithm = 'rtn' | 'mse' | 'hqq' | 'gptq';
@@ -56,7 +56,7 @@ export async function quantizeBlocks(
   const whole = outputFor(rows, blocks, spec);
   const rule = RULES[spec.algorithm];
   let band: BlockWeight | undefined;
-  for await (const tile of readTiles(matrix, rule.wholeRows ? {} : { colStep: spec.blockSize })) {
+  for await (const tile of readTiles(matrix, tileOptions(rule, spec))) {
     const tileBlocks = blocksOf(tile.cols, spec.blockSize);
     if (tileBlocks === blocks) {
       rule.quantize(tile, spec, slice(whole, tile.row * blocks, tile.rows * blocks, spec), factor);
@@ -71,14 +71,21 @@ export async function quantizeBlocks(
   return whole;
 }
 
+function tileOptions({ wholeRows, asStored }: Rule, { bits, blockSize }: BlockSpec): TileOptions {
+  return wholeRows ? {} : { colStep: blockSize, asStored: asStored && bits !== 2 };
+}
+
 interface Rule {
   /** True if the tiles must hold whole rows. */
   readonly wholeRows: boolean;
+  /** True if tiles of either order will do, for 4 and 8 bits. */
+  readonly asStored: boolean;
   readonly quantize: (tile: Tile, spec: BlockSpec, out: BlockWeight, factor: InputFactor | undefined) => void;
 }
 
 const blockByBlock = (choose: ChooseBlock): Rule => ({
   wholeRows: false,
+  asStored: false,
   quantize: (tile, spec, out) => quantizeByBlocks(choose, { w: tile.data, cols: tile.cols }, spec, out),
 });
 
@@ -87,23 +94,22 @@ const span = blockByBlock(spanBlock);
 const RULES: Readonly<Record<WeightAlgorithm, Rule>> = {
   rtn: {
     wholeRows: false,
+    asStored: true,
     quantize(tile, spec, out, factor) {
       const { bits, blockSize, symmetric } = spec;
       if (bits === 2) return span.quantize(tile, spec, out, factor);
+      const { data, rows, cols, order } = tile;
       const scale = symmetric ? 'signed-extreme' : 'min-max';
-      kernels().quantizeBlocks(
-        tile.data,
-        tile.rows,
-        tile.cols,
-        { bits, blockSize, scale, rounding: 'half-away' },
-        out,
-      );
+      const scheme = { bits, blockSize, scale, rounding: 'half-away' } as const;
+      if (order === 'rows') kernels().quantizeBlocks(data, rows, cols, scheme, out);
+      else kernels().quantizeBlocksByColumn(data, rows, cols, scheme, out);
     },
   },
   mse: blockByBlock((block, grid) => searchScale(block, grid)),
   hqq: blockByBlock(fitHalfQuadratic),
   gptq: {
     wholeRows: true,
+    asStored: false,
     quantize(tile, spec, out, factor) {
       quantizeGptq(
         tile.data,

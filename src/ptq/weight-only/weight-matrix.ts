@@ -22,12 +22,14 @@ export interface WeightMatrix {
   readonly order: 'rows' | 'columns';
 }
 
-/** Part of a matrix, row-major: rows `row` to `row + rows`, columns `col` to `col + cols`. */
+/** Part of a matrix: rows `row` to `row + rows`, columns `col` to `col + cols`. */
 export interface Tile {
   readonly row: number;
   readonly rows: number;
   readonly col: number;
   readonly cols: number;
+  /** - `rows`: `data[r·cols + c]`. - `columns`: `data[c·rows + r]`, only where {@link TileOptions.asStored} allows it. */
+  readonly order: WeightMatrix['order'];
   /** rows · cols values; valid until the next tile is asked for. Do not write into it. */
   readonly data: Float32Array;
 }
@@ -37,6 +39,8 @@ export interface TileOptions {
   readonly colStep?: number;
   /** Tiles begin at multiples of this many rows. Default 1. */
   readonly rowStep?: number;
+  /** With `colStep`: whether tiles of a matrix that is stored by columns may stay so. Default false. */
+  readonly asStored?: boolean;
 }
 
 /** Elements of a tile: 8 MB as float32. Larger ones gain nothing, smaller ones cost more reads. */
@@ -61,22 +65,28 @@ async function* rowTiles(
 ): AsyncGenerator<Tile> {
   const stretches = stretchesOf(rows, rowsOfTile(cols, rowStep));
   for await (const [row, count, data] of readAhead(await openFloats(source), stretches, cols)) {
-    yield { row, rows: count, col: 0, cols, data };
+    yield { row, rows: count, col: 0, cols, order: 'rows', data };
   }
 }
 
 async function* columnTiles(matrix: WeightMatrix, options: TileOptions): AsyncGenerator<Tile> {
-  const { colStep, rowStep = 1 } = options;
+  const { colStep, rowStep = 1, asStored = false } = options;
   if (colStep === undefined) return yield* turnedRowTiles(matrix, rowStep);
   const { rows, cols, source } = matrix;
   const width = Math.max(1, Math.floor(TILE_ELEMENTS / (rows * colStep))) * colStep;
-  const floats = await openFloats(source);
+  const stretches = readAhead(await openFloats(source), stretchesOf(cols, width), rows);
+  if (asStored) {
+    for await (const [col, count, data] of stretches) {
+      yield { row: 0, rows, col, cols: count, order: 'columns', data };
+    }
+    return;
+  }
   const buffer = borrow(rows * Math.min(cols, width));
   try {
-    for await (const [col, count, stored] of readAhead(floats, stretchesOf(cols, width), rows)) {
+    for await (const [col, count, stored] of stretches) {
       const data = buffer.subarray(0, rows * count);
       transpose(asBits(stored), count, rows, asBits(data), rows);
-      yield { row: 0, rows, col, cols: count, data };
+      yield { row: 0, rows, col, cols: count, order: 'rows', data };
     }
   } finally {
     giveBack(buffer);
@@ -91,7 +101,7 @@ async function* turnedRowTiles({ rows, cols, source }: WeightMatrix, rowStep: nu
   for (const [row, count] of stretchesOf(rows, height)) {
     const data = buffer.subarray(0, count * cols);
     transpose(asBits(all.subarray(row)), cols, count, asBits(data), rows);
-    yield { row, rows: count, col: 0, cols, data };
+    yield { row, rows: count, col: 0, cols, order: 'rows', data };
   }
 }
 

@@ -7,7 +7,7 @@
  * on which extreme is larger were mispredicted every other time (6.1 GB/s).
  */
 import { hold, MAGIC, MAGIC_BITS } from './common';
-import { FACTORS, HIGHS, LOWS, PADDED, SHIFTS, ZERO_POINTS } from './memory';
+import { COUNTS, FACTORS, HIGHS, LOWS, PADDED, SCALES, SHIFTS, ZERO_POINTS } from './memory';
 
 /** Types that stand for facts, as in common.ts. Rounding and width of a code: */
 type HalfEven = i8;
@@ -278,6 +278,163 @@ export function quantizeBlocks(
     quantizeRows<EightBits, HalfAway>(src, rows, cols, blockSize, rule, codes, scales, zeroPoints);
   } else {
     quantizeRows<EightBits, HalfEven>(src, rows, cols, blockSize, rule, codes, scales, zeroPoints);
+  }
+}
+
+/**
+ * Columns: weights stored [cols, stride], of which each column is a row of blocks. Sixteen columns at a time, a cache line of
+ * each stored row; their codes come out across and are turned as bytes, an eighth of the work of turning the weights
+ * (BERT-base in 4 bits, reading and writing included: 1.19 → 0.95 s against weights turned first).
+ */
+const STRIP: i32 = 16;
+const STRIP_BYTES: usize = 64;
+/** Sixteen vectors of codes, and room to turn them in. */
+const TURNED: usize = COUNTS;
+const TURNING: usize = COUNTS + 256;
+
+/** The extremes of sixteen columns, as {@link findExtremes} writes them. */
+function findColumnExtremes(src: usize, pitch: usize, blockSize: i32): void {
+  let min0 = f32x4.splat(0);
+  let min1 = min0;
+  let min2 = min0;
+  let min3 = min0;
+  let max0 = min0;
+  let max1 = min0;
+  let max2 = min0;
+  let max3 = min0;
+  for (let k = 0; k < blockSize; k++, src += pitch) {
+    const a = v128.load(src);
+    const b = v128.load(src, 16);
+    const c = v128.load(src, 32);
+    const d = v128.load(src, 48);
+    min0 = f32x4.pmin(min0, a);
+    min1 = f32x4.pmin(min1, b);
+    min2 = f32x4.pmin(min2, c);
+    min3 = f32x4.pmin(min3, d);
+    max0 = f32x4.pmax(max0, a);
+    max1 = f32x4.pmax(max1, b);
+    max2 = f32x4.pmax(max2, c);
+    max3 = f32x4.pmax(max3, d);
+  }
+  v128.store(HIGHS, max0);
+  v128.store(HIGHS, max1, 16);
+  v128.store(HIGHS, max2, 32);
+  v128.store(HIGHS, max3, 48);
+  v128.store(LOWS, f32x4.neg(min0));
+  v128.store(LOWS, f32x4.neg(min1), 16);
+  v128.store(LOWS, f32x4.neg(min2), 32);
+  v128.store(LOWS, f32x4.neg(min3), 48);
+}
+
+/** Codes of eight columns, from byte `at` of a stored row on, as {@link code8} has them. */
+@inline
+function columnCode8<B, R>(
+  src: usize, at: usize, magic: v128, almostHalf: v128, bits: v128, top: v128,
+): v128 {
+  const a = code4<R>(src + at, v128.load(FACTORS + at), v128.load(SHIFTS + at), magic, almostHalf, bits);
+  const next = at + 16;
+  const b = code4<R>(src + next, v128.load(FACTORS + next), v128.load(SHIFTS + next), magic, almostHalf, bits);
+  return isFour<B>() ? i16x8.min_u(i16x8.narrow_i32x4_u(a, b), top) : i16x8.narrow_i32x4_s(a, b);
+}
+
+/** Turns the 16 by 16 bytes at TURNED: interleaving the halves swaps one bit of row and column, four times all of them. */
+function turn(): void {
+  let from = TURNED;
+  let to = TURNING;
+  for (let round = 0; round < 4; round++) {
+    for (let i: usize = 0; i < 128; i += 16) {
+      const a = v128.load(from + i);
+      const b = v128.load(from + i, 128);
+      v128.store(to + 2 * i, i8x16.shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+      const high = i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      v128.store(to + 2 * i, high, 16);
+    }
+    const swap = from;
+    from = to;
+    to = swap;
+  }
+}
+
+/** Quantizes a block of each of `width` columns; the next column's codes lie `codePitch` bytes further. */
+function quantizeStrip<B, R>(
+  src: usize, pitch: usize, blockSize: i32, width: i32, codes: usize, codePitch: usize,
+): void {
+  const magic = hold(f32x4.splat(MAGIC), 0);
+  const almostHalf = hold(f32x4.splat(ALMOST_HALF), 1);
+  const bits = hold(i32x4.splat(MAGIC_BITS), 2);
+  const top = hold(i16x8.splat(15), 3);
+  const end = codes + blockBytes<B>(blockSize);
+  for (; codes < end; codes += 16) {
+    for (let line: usize = 0; line < 256; line += 16) {
+      let low = columnCode8<B, R>(src, 0, magic, almostHalf, bits, top);
+      let high = columnCode8<B, R>(src, 32, magic, almostHalf, bits, top);
+      src += pitch;
+      if (isFour<B>()) {
+        low = v128.or(low, i16x8.shl(columnCode8<B, R>(src, 0, magic, almostHalf, bits, top), 4));
+        high = v128.or(high, i16x8.shl(columnCode8<B, R>(src, 32, magic, almostHalf, bits, top), 4));
+        src += pitch;
+      }
+      v128.store(TURNED + line, i8x16.narrow_i16x8_u(low, high));
+    }
+    turn();
+    let to = codes;
+    const lines = TURNED + (<usize>width << 4);
+    for (let line = TURNED; line < lines; line += 16, to += codePitch) v128.store(to, v128.load(line));
+  }
+}
+
+/** Copies what there is of a strip to PADDED, with zeros around it, which change neither the extremes nor the codes. */
+function padStrip(src: usize, pitch: usize, height: i32, width: i32, blockSize: i32): void {
+  memory.fill(PADDED, 0, <usize>blockSize * STRIP_BYTES);
+  for (let k = 0; k < height; k++, src += pitch) {
+    memory.copy(PADDED + <usize>k * STRIP_BYTES, src, <usize>width << 2);
+  }
+}
+
+function quantizeColumns<B, R>(
+  src: usize, stride: i32, rows: i32, cols: i32, blockSize: i32, rule: i32,
+  codes: usize, scales: usize, zeroPoints: usize,
+): void {
+  const blocks = (cols + blockSize - 1) / blockSize;
+  const blob = blockBytes<B>(blockSize);
+  const pitch = <usize>stride << 2;
+  for (let b = 0; b < blocks; b++, src += <usize>blockSize * pitch) {
+    const height = min(blockSize, cols - b * blockSize);
+    for (let row = 0; row < rows; row += STRIP) {
+      const width = min(STRIP, rows - row);
+      const at = src + (<usize>row << 2);
+      const whole = height == blockSize && width == STRIP;
+      if (!whole) padStrip(at, pitch, height, width, blockSize);
+      const strip = whole ? at : PADDED;
+      const stripPitch = whole ? pitch : STRIP_BYTES;
+      findColumnExtremes(strip, stripPitch, blockSize);
+      chooseParams<B, R>(STRIP, rule, SCALES, 0);
+      const block = <usize>(row * blocks + b);
+      quantizeStrip<B, R>(strip, stripPitch, blockSize, width, codes + block * blob, <usize>blocks * blob);
+      for (let i: usize = 0; i < <usize>width; i++) {
+        const to = block + i * <usize>blocks;
+        store<f32>(scales + (to << 2), load<f32>(SCALES + (i << 2)));
+        if (zeroPoints != 0) store<u8>(zeroPoints + to, load<u8>(ZERO_POINTS + (i << 2)));
+      }
+    }
+  }
+}
+
+/**
+ * The same as {@link quantizeBlocks} for `rows` columns of weights stored [cols, stride]. blockSize: a multiple of 32, at
+ * most 256.
+ */
+export function quantizeBlocksByColumn(
+  bits: i32, halfAway: bool, src: usize, stride: i32, rows: i32, cols: i32, blockSize: i32, rule: i32,
+  codes: usize, scales: usize, zeroPoints: usize,
+): void {
+  if (bits == 4) {
+    if (halfAway) quantizeColumns<FourBits, HalfAway>(src, stride, rows, cols, blockSize, rule, codes, scales, zeroPoints);
+    else quantizeColumns<FourBits, HalfEven>(src, stride, rows, cols, blockSize, rule, codes, scales, zeroPoints);
+  } else if (halfAway) {
+    quantizeColumns<EightBits, HalfAway>(src, stride, rows, cols, blockSize, rule, codes, scales, zeroPoints);
+  } else {
+    quantizeColumns<EightBits, HalfEven>(src, stride, rows, cols, blockSize, rule, codes, scales, zeroPoints);
   }
 }
 

@@ -6,4 +6,4 @@ export { fakeQuantizeByColumn, fakeQuantizeByRow, prepareFakeQuantize } from './
 export { extremes, extremesByColumn, extremesByRow } from './extremes';
 export { histogram } from './histogram';
 export { float16ToFloat32, float32ToFloat16 } from './float16';
-export { dequantizeBlocks, quantizeBlocks } from './blocks';
+export { dequantizeBlocks, quantizeBlocks, quantizeBlocksByColumn } from './blocks';
