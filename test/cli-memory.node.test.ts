@@ -42,6 +42,8 @@ async function peakOf(cwd: string, words: readonly string[]): Promise<number> {
 
 it.each(['minmax', 'histogram'])(
   `--observer %s: ten times the samples raise peak memory by at most ${Math.round((MAX_GROWTH - 1) * 100)} %`,
+  // Of the same job the peak varies by 7 %, and by more where other processes hold the collector up; what grows fails always.
+  { retry: 2 },
   async (observer) => {
     const cwd = temporaryFolder();
     await saveModel(cwd, wideNet());

@@ -42,7 +42,8 @@ export async function loadWeight(value: Value): Promise<Tensor<'float32'>> {
 /** A constant operand as float32. Throws GraphError GRAPH_INVALID, naming it and a reader, if it holds NaN. */
 export async function loadOperand(value: Value): Promise<Tensor<'float32'>> {
   const operand = await loadFloat32(value);
-  if (!operand.data.some(Number.isNaN)) return operand;
+  // Runs first: a callback for each element takes ten times as long.
+  if (firstNonFinite(operand.data) === undefined || !operand.data.some(Number.isNaN)) return operand;
   throw constantError(value, 'numbers in a constant operand', 'NaN', 'The export may be damaged');
 }
 

@@ -1,21 +1,23 @@
 /** A copy of a model that gives inner values as outputs, which is how a runtime is made to show them. */
-import type { Graph } from '../graph/graph.ts';
+import type { Graph, NodeInit, Place } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import { tensorType } from '../graph/value-type.ts';
 import type { Value } from '../graph/value.ts';
+import { outputOf } from '../passes/access.ts';
+import { tensor } from '../tensor/tensor.ts';
 
-/** Names of the scalars that {@link exposeValues} adds for a value. */
-export interface ExtremesNames {
-  readonly min: string;
-  readonly max: string;
-  /** NaN or infinite if the value has one, which minimum and maximum need not show. */
-  readonly sum: string;
+/** Where the smallest and largest elements of values are found. */
+export interface PackedExtremes {
+  /** An output [3 · values] in float32. */
+  readonly output: string;
+  /** Smallest, largest, sum of each, in this order. The sum is NaN or infinite if an element is, which the others need not show. */
+  readonly values: readonly string[];
 }
 
 /**
- * A copy whose outputs are `names`, in that order, then smallest and largest value and the sum of each of `extremesOf`;
- * weights are shared. Types lose their shapes: files often state wrong ones for inner values, and a runtime believes
- * what an output says.
+ * A copy whose outputs are `names`, in that order, then the extremes of those of `extremesOf` that can be float32, if there
+ * are any; weights are shared. Types lose their shapes: files often state wrong ones for inner values, and a runtime
+ * believes what an output says.
  *
  * @throws RangeError for a name that the main graph does not define.
  */
@@ -23,27 +25,41 @@ export function exposeValues(
   model: Model,
   names: readonly string[],
   extremesOf: readonly string[] = [],
-): { readonly model: Model; readonly added: ReadonlyMap<string, ExtremesNames> } {
+): { readonly model: Model; readonly packed: PackedExtremes | undefined } {
   const copy = model.clone();
   const { graph } = copy;
   const values = names.map((name) => valueOf(graph, name));
   for (const value of values) if (!value.isOutput) dropShape(value);
   graph.setOutputs(values);
-  const added = new Map(extremesOf.map((name) => [name, addExtremes(graph, valueOf(graph, name))]));
-  return { model: copy, added };
+  const reduced = extremesOf
+    .map((name) => valueOf(graph, name))
+    .filter(({ elementType = 'float32' }) => elementType === 'float32');
+  return { model: copy, packed: reduced.length === 0 ? undefined : packExtremes(graph, reduced) };
 }
 
-function addExtremes(graph: Graph, value: Value): ExtremesNames {
-  const reduced = (opType: string): string => {
-    const output = graph.freshName(`${value.name}_${opType}`);
-    const init = { opType, inputs: [value], outputs: [output], attributes: { keepdims: 0 } };
+/**
+ * All in one output: on a MiniLM with 148 values a run took 29 to 33 ms with an output for each number, 25 with one, and 18
+ * without extremes.
+ */
+function packExtremes(graph: Graph, values: readonly Value[]): PackedExtremes {
+  const flat = graph.addInitializer(graph.freshName('flat'), tensor(BigInt64Array.of(-1n)));
+  const parts = values.flatMap((value) => {
     // Beside what computes the value, so that nothing has to keep it until the end.
-    const node = graph.addNode(init, value.producer === undefined ? {} : { after: value.producer });
-    // addNode has just made it from the name.
-    graph.addOutput(node.outputs[0] as Value);
-    return output;
-  };
-  return { min: reduced('ReduceMin'), max: reduced('ReduceMax'), sum: reduced('ReduceSum') };
+    const place = value.producer === undefined ? {} : { after: value.producer };
+    const vector = addOne(graph, { opType: 'Reshape', inputs: [value, flat] }, value, place);
+    return ['ReduceMin', 'ReduceMax', 'ReduceSum'].map((opType) =>
+      addOne(graph, { opType, inputs: [vector] }, value, { after: vector.producer }),
+    );
+  });
+  const name = graph.freshName('extremes');
+  const init = { opType: 'Concat', inputs: parts, outputs: [name], attributes: { axis: 0 } };
+  graph.addOutput(outputOf(graph.addNode(init)));
+  return { output: name, values: values.map((value) => value.name) };
+}
+
+function addOne(graph: Graph, init: Pick<NodeInit, 'opType' | 'inputs'>, of: Value, place: Place): Value {
+  const output = graph.freshName(`${of.name}_${init.opType}`);
+  return outputOf(graph.addNode({ ...init, outputs: [output] }, place));
 }
 
 function valueOf(graph: Graph, name: string): Value {

@@ -9,8 +9,11 @@ import type { ModelRunner, RunnerOptions } from './types.ts';
 /** A value, not a literal, so that bundlers leave the native package where it is. */
 const PACKAGE: string = 'onnxruntime-node';
 
-/** Models with more weights go to the runtime through a file, which it maps, instead of one more copy in memory. */
-const MAX_BYTES_IN_MEMORY = 268_435_456;
+/**
+ * Models with more weights go to the runtime through a file, which it maps, instead of two more copies in memory: calibrating
+ * a MiniLM of 90 MB peaked at 385 instead of 570 MB, in the same time.
+ */
+const MAX_BYTES_IN_MEMORY = 33_554_432;
 
 /**
  * Runs a model in onnxruntime-node, on the CPU. A model given by path or bytes is loaded at once, as it lies there; one

@@ -6,7 +6,7 @@ import { QuantError, UnsupportedError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { asTensor } from '../tensor/cast.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { exposeValues, type ExtremesNames } from './expose.ts';
+import { exposeValues, type PackedExtremes } from './expose.ts';
 import { checkFeeds } from './feeds.ts';
 import { inputValues, outputValues } from './runner-values.ts';
 import type {
@@ -75,11 +75,8 @@ export async function openOrtRunner(backend: OrtBackend): Promise<ModelRunner> {
 interface OpenSession {
   readonly key: string;
   readonly session: OrtSession;
-  /** Names of the scalars that give extremes, by the value they are of. */
-  readonly added: ReadonlyMap<string, ExtremesNames>;
+  readonly packed: PackedExtremes | undefined;
 }
-
-const NOTHING_ADDED: OpenSession['added'] = new Map();
 
 class OrtRunner implements ModelRunner {
   readonly name: string;
@@ -128,7 +125,7 @@ class OrtRunner implements ModelRunner {
     return found ?? { results: await this.run(feeds, options), extremes: {} };
   }
 
-  /** undefined if the runtime cannot reduce these values: a float16 among them, a dimension of 0. */
+  /** undefined if the runtime cannot reduce these values: none is float32, one has a dimension of 0. */
   async #reduced(
     feeds: Feeds,
     { fetch = [], extremesOf, signal }: ExtremesOptions,
@@ -138,11 +135,11 @@ class OrtRunner implements ModelRunner {
     const values = [...new Set(fetch)].filter((name) => !Object.hasOwn(tensors, name));
     try {
       const open = await this.#open(values, extremesOf);
-      const scalars = [...open.added.values()].flatMap(({ min, max, sum }) => [min, max, sum]);
-      const results = await this.#compute(open, tensors, [...values, ...scalars]);
-      const extremes = extremesFrom(open.added, results);
-      for (const name of scalars) delete results[name];
-      return { results, extremes };
+      const { packed } = open;
+      if (packed === undefined) return undefined;
+      const all = await this.#compute(open, tensors, [...values, packed.output]);
+      const { [packed.output]: numbers, ...results } = all;
+      return { results, extremes: extremesFrom(packed, numbers) };
     } catch (error) {
       if (!(error instanceof UnsupportedError)) throw error;
       this.#lacksExtremes = true;
@@ -177,12 +174,12 @@ class OrtRunner implements ModelRunner {
       this.#wrapped('load the model', load);
     if (isPlain) {
       const session = await open(() => this.#backend.openFile());
-      this.#session = { key, session, added: NOTHING_ADDED };
+      this.#session = { key, session, packed: undefined };
       return this.#session;
     }
-    const { model: copy, added } = exposeValues(model, wanted ?? [], extremesOf);
+    const { model: copy, packed } = exposeValues(model, wanted ?? [], extremesOf);
     const session = await open(() => this.#backend.openModel(copy));
-    this.#session = { key, session, added };
+    this.#session = { key, session, packed };
     return this.#session;
   }
 
@@ -230,15 +227,12 @@ function owned(tensor: OrtTensor): Tensor {
 }
 
 /** Extremes of values without NaN and infinities, which show in the sum (as do values too large to add up). */
-function extremesFrom(
-  added: OpenSession['added'],
-  results: Readonly<Record<string, Tensor>>,
-): Record<string, Extremes> {
+function extremesFrom({ values }: PackedExtremes, { data, dtype }: Tensor): Record<string, Extremes> {
   const extremes: Record<string, Extremes> = {};
-  for (const [name, names] of added) {
-    const [min, max, sum] = [names.min, names.max, names.sum].map((scalar) => results[scalar]);
-    if (min.dtype !== 'float32' || !Number.isFinite(sum.data[0])) continue;
-    extremes[name] = { min: min.data[0] as number, max: max.data[0] as number };
+  if (dtype !== 'float32') return extremes;
+  for (const [i, name] of values.entries()) {
+    const [min, max, sum] = (data as Float32Array).subarray(3 * i, 3 * i + 3);
+    if (Number.isFinite(sum)) extremes[name] = { min, max };
   }
   return extremes;
 }

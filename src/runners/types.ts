@@ -83,7 +83,7 @@ export interface RunnerOptions {
   /** Threads of one run. Default: the runtime's own choice. */
   readonly threads?: number;
   /**
-   * onnxruntime-node: where models of more than 256 MiB that are not in a file are laid while they are loaded. Made if it is
+   * onnxruntime-node: where models of more than 32 MiB that are not in a file are laid while they are loaded. Made if it is
    * not there; a program that can be ended at any moment removes it when it ends. Default: the system's temporary folder.
    */
   readonly temporaryFolder?: string;
