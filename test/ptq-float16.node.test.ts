@@ -660,6 +660,30 @@ describe('quantized models', () => {
     await runner.dispose();
   });
 
+  it('in bodies accuracy level 4 is taken in any case: there the CPU gives zeros at every level', async () => {
+    const float = buildModel((b) => {
+      const w = b.constant('w', random([64, 48], 5));
+      const x = b.input('x', 'float32', [2, 64]);
+      const positive = b.op('Greater', [
+        b.op('ReduceSum', [x], { keepdims: 0 }),
+        b.constant('zero', tensor([0], [])),
+      ]);
+      const branch = (name: string): ReturnType<typeof attr.graph> => {
+        const graph = b.body(name, (inner) => {
+          const product = inner.op('MatMul', [inner.op('Sqrt', [inner.op('Abs', [x])]), w]);
+          inner.output(inner.op('Sqrt', [inner.op('Abs', [product])]), `${name}_y`, 'float32');
+        });
+        return attr.graph(graph);
+      };
+      const attributes = { then_branch: branch('then'), else_branch: branch('else') };
+      b.output(b.op('If', [positive], attributes), 'y', 'float32');
+    });
+    const { model: q4 } = await quantizeWeights(float);
+    const { model, report } = await convertToFloat16(q4, { keepIntegerProducts: true });
+    expect(report.integerProductsUnset).toBe(2);
+    expect(await worstError(q4, model, row)).toBeLessThanOrEqual(4 * BOUND);
+  });
+
   it('DequantizeLinear with a scale below 2^-17 stays float32', async () => {
     const float = modelOf((b, x) => {
       const bias = b.constant('codes', tensor(Int32Array.of(700_000, -300_001, 5, 123_457)));

@@ -38,7 +38,8 @@ export interface Float16Options {
   readonly overflows?: readonly Overflow[];
   /**
    * Whether MatMulNBits in float16 may keep accuracy level 4. Default false, since onnxruntime's CPU gives zeros for it below
-   * optimization level `all`; true for WebGPU, which takes a faster kernel with it.
+   * optimization level `all`; true for WebGPU, which takes a faster kernel with it. In bodies of If, Loop and Scan it is taken
+   * in any case: there the CPU gives zeros at every level.
    */
   readonly keepIntegerProducts?: boolean;
 }
@@ -82,8 +83,8 @@ export async function convertToFloat16(
   const skipped = assignment.skipped();
   checkConverts(converted, kinds, dtype);
 
-  const isUnset = dtype === 'float16' && options.keepIntegerProducts !== true;
-  const unset = isUnset ? unsetIntegerProducts(assignment.graphs, (node) => assignment.isConverted(node)) : 0;
+  const unset =
+    dtype === 'float16' ? unsetIntegerProducts(assignment, copy, options.keepIntegerProducts ?? false) : 0;
   const narrower = new ConstantNarrower(assignment, dtype, range, job);
   for (const graph of assignment.graphs) await narrower.convert(graph);
   const casts = insertCasts(assignment, kinds, dtype, job);
