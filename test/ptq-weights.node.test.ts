@@ -147,6 +147,54 @@ const GATHERS: Readonly<Record<string, QuantizeWeightsOptions>> = {
   'Gather and DequantizeLinear, int8': { format: 'dequantize-linear', symmetric: true },
 };
 
+describe('embeddings by rows', () => {
+  const rows = { embeddingForm: 'rows' } as const;
+  const table = random([40, 33], 8);
+  const net = (): Model =>
+    buildModel((b) => {
+      const ids = b.input('ids', 'int64', ['N', 2]);
+      b.output(b.op('Gather', [b.constant('table', table), ids]), 'y', 'float32');
+    });
+  const feeds = { ids: tensor(BigInt64Array.of(3n, 17n, 39n, 0n), [2, 2]) };
+
+  it.each([{}, { format: 'bnb4' }, { format: 'dequantize-linear' }, { algorithm: 'mse' }] as const)(
+    '%o: within half a step of each row, in operators of opset 10, at every level',
+    async (options) => {
+      const { model, report } = await quantizeWeights(net(), { ...options, ...rows });
+      expect(
+        model.graph.nodes
+          .toArray()
+          .map(({ opType }) => opType)
+          .toSorted(),
+      ).toEqual(['DequantizeLinear', 'Gather', 'Gather', 'Mul']);
+      expect(report.weights).toMatchObject([
+        { name: 'table', dtype: 'uint8', scales: 40, elements: 40 * 33 },
+      ]);
+      for (const optimization of LEVELS) {
+        const runner = await ortNode(model, { optimization });
+        const { y } = await runner.run(feeds);
+        await runner.dispose();
+        expect(y.shape).toEqual([2, 2, 33]);
+        for (const [i, id] of [3, 17, 39, 0].entries()) {
+          const row = (table.data as Float32Array).subarray(id * 33, (id + 1) * 33);
+          const step = Math.max(...row.map(Math.abs)) / 128;
+          const got = (y.data as Float32Array).subarray(i * 33, (i + 1) * 33);
+          // A whole step where the extreme of the other sign has no code of its own.
+          const allowed = row.map((w) => (Math.abs(w) > 127 * step ? 1.01 : 0.501) * step);
+          expect(row.every((w, k) => Math.abs(w - got[k]) <= allowed[k])).toBe(true);
+        }
+      }
+    },
+  );
+
+  it('have 8 bits, or none', async () => {
+    const expected = /expected embeddings one of false, 8 with embeddingForm 'rows', got 4$/;
+    await expect(quantizeWeights(net(), { ...rows, embeddings: 4 })).rejects.toThrow(expected);
+    const overrides = [{ nodes: /./, bits: 4 }] as const;
+    await expect(quantizeWeights(net(), { ...rows, overrides })).rejects.toThrow(/bits of .* one of 8/);
+  });
+});
+
 describe('embeddings', () => {
   /** 100 columns: a short last block. 96: three blocks, whose 4-bit zero points do not fill their bytes. */
   const embedding = (cols = 100): Model =>

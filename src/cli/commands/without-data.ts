@@ -65,7 +65,11 @@ function weightSettings({ options, model, data, choice }: QuantizeJob): Quantize
   const { weights: bits, blockSize, symmetric, accuracyLevel, embeddings, settings, config } = options;
   const { overrides = [], format, ...fromFile } = settings?.weights ?? {};
   const words = Object.entries({ bits, blockSize, symmetric, accuracyLevel, embeddings, algorithm });
+  // Its builds with WebGPU have no GatherBlockQuantized on the CPU.
+  const embeddingForm =
+    isFor('onnxruntime-web', options) && (embeddings ?? fromFile.embeddings) !== 4 ? 'rows' : 'blocks';
   return {
+    embeddingForm,
     ...fromFile,
     ...Object.fromEntries(words.filter(([, value]) => value !== undefined)),
     ...(algorithm === 'gptq' && data !== undefined && { batches: () => data.batches(), runner: openRunner }),
@@ -75,6 +79,10 @@ function weightSettings({ options, model, data, choice }: QuantizeJob): Quantize
       return { ...others, nodes: new RegExp(`^${patternSource(nodes)}$`) };
     }),
   };
+}
+
+function isFor(target: ReturnType<typeof findTarget>, { target: given }: QuantizeJob['options']): boolean {
+  return given !== undefined && findTarget(given) === target;
 }
 
 async function toFloat16(
@@ -88,7 +96,7 @@ async function toFloat16(
   const names = mapping === undefined ? [] : floatNodes(job.model, mapping);
   const overflows = await overflowsOf(job, options);
   const keep = { names, ...(opTypes && { opTypes }) };
-  const isForGpu = words.target !== undefined && findTarget(words.target) === 'webgpu';
+  const isForGpu = isFor('webgpu', words);
   const isAsked = (words.accuracyLevel ?? words.settings?.weights?.accuracyLevel) !== undefined;
   const keepIntegerProducts = isForGpu || isAsked;
   const half = { dtype: choice.half, keep, keepIO, clampRule, overflows, keepIntegerProducts };

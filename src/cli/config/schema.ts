@@ -97,6 +97,10 @@ const WEIGHTS = v.strictObject({
   ),
   bnb4Type: about(v.picklist(['nf4', 'fp4']), 'Code book of bnb4. Default nf4.'),
   embeddings: about(v.union([v.literal(false), v.picklist([4, 8])]), 'Bits of tables. Default 8.'),
+  embeddingForm: about(
+    v.picklist(['blocks', 'rows']),
+    'What tables become. rows: 8 bits with a scale a row, in operators that onnxruntime-web has everywhere; the default with target onnxruntime-web. Default blocks.',
+  ),
   overrides: about(
     v.array(
       v.strictObject({ nodes: v.pipe(v.string(), v.description('Name; * stands for anything.')), ...blocks }),

@@ -59,10 +59,11 @@ const weights =
     quantizeWeights(model, options, job);
 
 /**
- * Rows of tables in blocks of 8 bits, each with a zero point: without them WebGPU can give wrong rows. Blocks of 128 take 4 %
- * for scales and zero points where blocks of 32 take 16 %.
+ * Tables in 8 bits with a scale a row. No GatherBlockQuantized: onnxruntime-web's builds with WebGPU, which transformers.js
+ * takes, have none on the CPU, so that no page could load it with device `wasm` (`npm run test:transformersjs` does).
  */
-const tables = weights({ bits: 8, embeddings: 8, blockSize: 128, qconfigMapping: only('Gather') });
+const EMBEDDINGS = { embeddings: 8, embeddingForm: 'rows' } as const;
+const tables = weights({ ...EMBEDDINGS, bits: 8, qconfigMapping: only('Gather') });
 
 /** Convolutions are computed in float: onnxruntime has no faster form in 8 bits, and WebGPU none at all. */
 const convolutions: Step = (model, _facts, job) =>
@@ -82,9 +83,9 @@ const WEB: Readonly<Record<VariantDType, readonly Step[]>> = {
   q8: [products('int8'), tables, convolutions],
   int8: [products('int8'), tables, convolutions],
   uint8: [products('uint8'), tables, convolutions],
-  q4: [weights({}), convolutions],
-  q4f16: [weights({}), convolutions, WEB_HALF],
-  bnb4: [weights({ format: 'bnb4' }), convolutions],
+  q4: [weights(EMBEDDINGS), convolutions],
+  q4f16: [weights(EMBEDDINGS), convolutions, WEB_HALF],
+  bnb4: [weights({ ...EMBEDDINGS, format: 'bnb4' }), convolutions],
 };
 
 /** Operators for which the scripts take uint8 in q8: old onnxruntime-web had no int8 ConvInteger. */

@@ -6,11 +6,12 @@
  *   dequantize-linear   DequantizeLinear(codes, scales, zeroPoints; axis, block_size) → MatMul, or Gemm without transB
  *   embeddings          com.microsoft.GatherBlockQuantized(codes, indices, scales, zeroPoints), or in ONNX's own operators
  *                       Gather of codes, scales and zero points → DequantizeLinear by blocks of the gathered rows
+ *   embeddings by rows  Gather(codes) → DequantizeLinear(·, 1, 128) → Mul(Gather(scales))
  *
  * A bias is an Add, not the bias input of MatMulNBits: that came without a new operator version, so a file cannot say that
  * it needs it, and older runtimes refuse it.
  */
-import type { BlockGrid } from '../../algorithms/block-grid.ts';
+import { middleCode, type BlockGrid } from '../../algorithms/block-grid.ts';
 import type { InputFactor } from '../../algorithms/input-factor.ts';
 import type { AttributeInput } from '../../graph/attribute.ts';
 import type { Node } from '../../graph/node.ts';
@@ -44,6 +45,7 @@ export interface StoredWeight {
   readonly codes: Value;
   readonly scales: Value;
   readonly zeroPoints?: Value;
+  readonly unit?: Value;
 }
 
 /** A node to be made; its one output is named by `part`. */
@@ -71,7 +73,7 @@ export interface Rewriter {
 
 export interface Form {
   /** Suffixes in the manner of onnxruntime's quantizers. */
-  readonly suffixes: (settings: FormSettings) => Readonly<Record<'codes' | 'scales' | 'zeroPoints', string>>;
+  readonly suffixes: (settings: FormSettings) => Readonly<Record<keyof StoredWeight, string>>;
   readonly dtype: (settings: FormSettings) => string;
   /** Targets with equal text can share one weight. */
   readonly key: (target: Target, settings: FormSettings) => string;
@@ -95,7 +97,12 @@ const MICROSOFT = 'com.microsoft';
 const LEAST_BLOCK = 16;
 
 const matMulNBits: Form = {
-  suffixes: ({ bits }) => ({ codes: `_Q${bits}`, scales: '_scales', zeroPoints: '_zero_points' }),
+  suffixes: ({ bits }) => ({
+    codes: `_Q${bits}`,
+    scales: '_scales',
+    zeroPoints: '_zero_points',
+    unit: '_unit',
+  }),
   dtype: integerType,
   blockSize: fittingBlock,
   key: (_, settings) => blockKey('nbits', settings),
@@ -114,7 +121,7 @@ const matMulNBits: Form = {
 };
 
 const matMulBnb4: Form = {
-  suffixes: () => ({ codes: '_Bnb4', scales: '_absmax', zeroPoints: '' }),
+  suffixes: () => ({ codes: '_Bnb4', scales: '_absmax', zeroPoints: '', unit: '' }),
   dtype: ({ bnb4Type }) => bnb4Type,
   key: (_, { bnb4Type, blockSize }) => `${bnb4Type} ${blockSize}`,
   layout({ matrix: { rows, cols } }, { blockSize }) {
@@ -138,7 +145,12 @@ const matMulBnb4: Form = {
 };
 
 const dequantizedProduct: Form = {
-  suffixes: ({ bits }) => ({ codes: `_DQ_Q${bits}`, scales: '_DQ_scales', zeroPoints: '_DQ_zero_points' }),
+  suffixes: ({ bits }) => ({
+    codes: `_DQ_Q${bits}`,
+    scales: '_DQ_scales',
+    zeroPoints: '_DQ_zero_points',
+    unit: '_DQ_unit',
+  }),
   dtype: integerType,
   blockSize: fittingBlock,
   key: (target, settings) => `${blockKey('dq', settings)} ${wantedOrder(target)}`,
@@ -200,12 +212,63 @@ const gatheredDequantize: Form = {
   },
 };
 
+const ROW_ALIGNMENT = 16;
+const EIGHT_BITS = 8;
+
+/** One block a row, symmetric, whatever products have. */
+function rowSpec({ matrix: { cols } }: Target, settings: ComputeSettings): ComputeSettings {
+  const blockSize = Math.ceil(cols / ROW_ALIGNMENT) * ROW_ALIGNMENT;
+  return { ...settings, bits: EIGHT_BITS, symmetric: true, blockSize };
+}
+
+const gatheredRows: Form = {
+  suffixes: matMulNBits.suffixes,
+  // Codes are stored 128 higher: WebGPU gathers bytes without a sign only.
+  dtype: () => 'uint8',
+  blockSize: (target, settings) => rowSpec(target, settings).blockSize,
+  key: (_, { algorithm }) => `rows ${algorithm}`,
+  layout: ({ matrix: { rows, cols } }) => ({
+    codes: { dtype: 'uint8', shape: [rows, cols] },
+    scales: { dtype: 'float32', shape: [rows, 1] },
+    zeroPoints: { dtype: 'uint8', shape: [] },
+    unit: { dtype: 'float32', shape: [] },
+  }),
+  async compute(target, settings) {
+    const spec = rowSpec(target, settings);
+    const { codes, scales } = packedData(
+      await quantizeBlocks(target.matrix, spec),
+      target.matrix,
+      spec,
+      true,
+    );
+    return { codes, scales, zeroPoints: Uint8Array.of(middleCode(EIGHT_BITS)), unit: Float32Array.of(1) };
+  },
+  rewrite(rewriter, { node }, { codes, scales, zeroPoints, unit }) {
+    const gather = (table: Value, part: NamedPart): Value =>
+      rewriter.add({ opType: 'Gather', inputs: [table, inputOf(node, 1)], part });
+    const rows = rewriter.add({
+      opType: 'DequantizeLinear',
+      inputs: [gather(codes, 'integers'), unit, zeroPoints],
+      part: 'dequantized',
+    });
+    rewriter.replace({ opType: 'Mul', inputs: [rows, gather(scales, 'scale')] });
+  },
+};
+
 /** The form of each kind of target in each format. */
-export const FORMS: Readonly<Record<WeightFormat, Readonly<Record<Target['kind'], Form>>>> = {
+const FORMS: Readonly<Record<WeightFormat, Readonly<Record<Target['kind'], Form>>>> = {
   'matmul-nbits': { product: matMulNBits, embedding: gatherBlockQuantized },
   bnb4: { product: matMulBnb4, embedding: gatherBlockQuantized },
   'dequantize-linear': { product: dequantizedProduct, embedding: gatheredDequantize },
 };
+
+/** The form of a kind of target. */
+export function formOf(
+  kind: Target['kind'],
+  { format, embeddingForm }: Pick<ResolvedOptions, 'format' | 'embeddingForm'>,
+): Form {
+  return kind === 'embedding' && embeddingForm === 'rows' ? gatheredRows : FORMS[format][kind];
+}
 
 /** MatMul or plain Gemm as one operator; a bias is added after it. */
 function product(rewriter: Rewriter, node: Node, init: Omit<FormNode, 'part' | 'domain'>): void {

@@ -17,6 +17,8 @@ export interface WeightLayout {
   readonly codes: ConstantLayout;
   readonly scales: ConstantLayout;
   readonly zeroPoints?: ConstantLayout;
+  /** A scale of 1, where the scales come in later. */
+  readonly unit?: ConstantLayout;
 }
 
 /** Their elements, as tensors of those types hold them. */
@@ -24,6 +26,7 @@ export interface WeightData {
   readonly codes: Uint8Array | Int8Array;
   readonly scales: Float32Array;
   readonly zeroPoints?: Uint8Array;
+  readonly unit?: Float32Array;
 }
 
 /** Inputs of MatMulNBits: codes [N, blocks, bytes], scales [N, blocks], packed zero points unless symmetric. */
@@ -46,7 +49,7 @@ function packedLayout(
   blocks: number,
   codes: readonly number[],
   { bits }: BlockGrid,
-): Required<WeightLayout> {
+): Required<Omit<WeightLayout, 'unit'>> {
   return {
     codes: { dtype: 'uint8', shape: codes },
     scales: { dtype: 'float32', shape: [rows, blocks] },

@@ -51,6 +51,9 @@ export interface WeightOverride extends WeightSettings {
   readonly nodes: string | RegExp;
 }
 
+/** Forms of quantized embeddings. */
+export type EmbeddingForm = 'blocks' | 'rows';
+
 /** Options of {@link quantizeWeights}. */
 export interface QuantizeWeightsOptions extends WeightSettings {
   /** Default `matmul-nbits`. */
@@ -59,6 +62,15 @@ export interface QuantizeWeightsOptions extends WeightSettings {
   readonly bnb4Type?: Bnb4Type;
   /** Bits of embedding tables (Gather of a constant), or false to leave them in float. Default 8. */
   readonly embeddings?: false | 4 | 8;
+  /**
+   * What becomes of an embedding.
+   * - `blocks` (default): blocks as those of other weights, and one operator (GatherBlockQuantized; with `dequantize-linear`
+   *   Gathers and DequantizeLinear).
+   * - `rows`: 8 bits with a scale a row, in ONNX's own operators of opset 10: Gather of the codes → DequantizeLinear → Mul by
+   *   the gathered scales. For onnxruntime-web: its builds with WebGPU have no GatherBlockQuantized on the CPU, so that
+   *   `wasm` refuses it there (1.30 and 1.31).
+   */
+  readonly embeddingForm?: EmbeddingForm;
   /** `null` leaves a node in float; any QConfig quantizes it as the other options say. */
   readonly qconfigMapping?: QConfigMapping;
   /** Settings for nodes by name, the first that matches wins: for instance 8 bits for the output layer. */
@@ -109,6 +121,7 @@ const OPTIONS = {
   algorithm: true,
   bnb4Type: true,
   embeddings: true,
+  embeddingForm: true,
   qconfigMapping: true,
   overrides: true,
   batches: true,
@@ -134,11 +147,15 @@ export function resolveOptions(options: QuantizeWeightsOptions): ResolvedOptions
     algorithm: 'rtn',
     bnb4Type: 'nf4',
     embeddings: 8,
+    embeddingForm: 'blocks',
     overrides: [],
     ...withoutUndefined(options),
     format,
   } as const;
   check('embeddings', resolved.embeddings, facts.embeddings, ` with ${format}`);
+  check('embeddingForm', resolved.embeddingForm, ['blocks', 'rows']);
+  if (resolved.embeddingForm === 'rows')
+    check('embeddings', resolved.embeddings, [false, 8], ` with embeddingForm 'rows'`);
   check('bnb4Type', resolved.bnb4Type, ['nf4', 'fp4']);
   checkSettings('options', resolved, format);
   resolved.overrides.forEach((override, i) => {
@@ -192,7 +209,8 @@ export class SettingsResolver {
     if (override !== undefined) this.#used.add(override);
     const settings = { ...options, bits, ...withoutUndefined(override ?? {}) };
     if (kind === 'embedding') {
-      check(`bits of ${node.label}`, settings.bits, FORMATS[options.format].embeddings, ' for an embedding');
+      const allowed = options.embeddingForm === 'rows' ? [8] : FORMATS[options.format].embeddings;
+      check(`bits of ${node.label}`, settings.bits, allowed, ' for an embedding');
     }
     const isRead = kind === 'embedding' && settings.algorithm === 'gptq';
     return isRead ? { ...settings, algorithm: 'rtn' } : settings;

@@ -12,7 +12,7 @@ import { NAMERS, type NamedPart, type NameStyle } from '../names.ts';
 import type { QuantizedNode, QuantizedWeight } from '../report.ts';
 import { byteSize, DerivedConstants } from '../derived-constants.ts';
 import {
-  FORMS,
+  formOf,
   type Form,
   type FormNode,
   type FormSettings,
@@ -30,10 +30,12 @@ interface KnownWeight {
   shared: Value | undefined;
 }
 
-const PARTS = { codes: 'integers', scales: 'scale', zeroPoints: 'zero_point' } as const satisfies Record<
-  keyof StoredWeight,
-  NamedPart
->;
+const PARTS = {
+  codes: 'integers',
+  scales: 'scale',
+  zeroPoints: 'zero_point',
+  unit: 'scale',
+} as const satisfies Record<keyof StoredWeight, NamedPart>;
 
 export class WeightsJob {
   readonly #options: ResolvedOptions;
@@ -105,7 +107,7 @@ export class WeightsJob {
   }
 
   #form({ kind }: Target): Form {
-    return FORMS[this.#options.format][kind];
+    return formOf(kind, this.#options);
   }
 
   #all(target: Target, settings: NodeSettings): FormSettings {
