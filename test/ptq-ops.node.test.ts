@@ -29,6 +29,8 @@ import { bytesOf, LEVELS, random } from './support/graphs.ts';
 const FIXTURES = new URL('./fixtures/ort/ops/', import.meta.url);
 /** Least signal to noise of three quantized layers on random data, in dB. */
 const LEAST_SQNR = 28;
+/** Positions: an equal pair of codes moves one by a whole step. */
+const LEAST_SQNR_POSITIONS = 23;
 
 const ints = (...values: number[]): Tensor => tensor(BigInt64Array.from(values, BigInt));
 
@@ -52,6 +54,11 @@ const DEVIATIONS: Readonly<Record<string, { readonly values: readonly string[]; 
     values: ['y', 'z_b'],
     why: 'not in their registry: a maximum is one of its inputs, so we share their grid',
   },
+  average_pool: {
+    values: ['y', 'z_b'],
+    why: 'they take the grid of the input; an average spreads less than what it averages',
+  },
+  gemm: { values: ['z'], why: 'nobody reads it in integers: QGemm gives float, without a rounding' },
   expand: { values: ['e'], why: 'not in their registry: copies have the grid of what is copied' },
 };
 
@@ -108,7 +115,7 @@ describe('against onnxruntime 1.30, Python quantizer', () => {
     expect(without(ours.constants, differing)).toEqual(without(theirs.constants, differing));
     const facts = (row: Described, value: string): unknown => [row.activations[value], row.constants[value]];
     for (const value of differing) expect(facts(ours, value)).not.toEqual(facts(theirs, value));
-    expect(report.quantized.length).toBeGreaterThanOrEqual(3);
+    expect(report.quantized.length).toBeGreaterThanOrEqual(op === 'arg_max' ? 1 : 3);
   });
 });
 
@@ -117,7 +124,7 @@ describe('each family', () => {
     const model = await family(name);
     const { model: quantized } = await quantizeStatic(model, { batches: [feeds(name)] });
     const worst = await worstSqnr(model, quantized, feeds(name));
-    expect(worst).toBeGreaterThan(LEAST_SQNR);
+    expect(worst).toBeGreaterThan(name === 'arg_max' ? LEAST_SQNR_POSITIONS : LEAST_SQNR);
     expect(worst).toBeLessThan(Infinity);
   });
 

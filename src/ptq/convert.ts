@@ -202,14 +202,21 @@ class Converter {
     return known;
   }
 
-  /** Removes a fused Relu or Clip where saturation to the grid does the same. */
+  /**
+   * Removes a fused Relu or Clip where saturation to the grid does the same. Where it does not (int8 codes with zero point 0,
+   * say), the op before it gets the grid of the Relu: rounding is monotonic, so q(clip(x)) = q(clip(dequantize(q(x)))) for
+   * every x, and the op can be computed in integers, as it cannot with a float reader.
+   */
   async absorbClamps(): Promise<void> {
     for (const [node] of this.#selection.fused) {
       const [input] = node.inputs;
       const [output] = node.outputs;
       const known = output && this.#grids.get(output);
       if (input === undefined || output === undefined || known === undefined) continue;
-      if (!saturates(known.grid, await policyOf(node)?.clampRange?.(node))) continue;
+      if (!saturates(known.grid, await policyOf(node)?.clampRange?.(node))) {
+        this.#grids.share(output, input);
+        continue;
+      }
       this.absorbed.push(node.label);
       const { name } = output;
       this.#graph.replaceAllUses(output, input);

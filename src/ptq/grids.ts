@@ -41,6 +41,17 @@ export function gridOfTable({ scaleData, zeroPoints, dtype }: WeightGrid): Activ
   return { scale: scaleData[0], zeroPoint, dtype };
 }
 
+/** roundHalfEven(x / scale) + zeroPoint, which may lie beyond the range of the codes. */
+function unlimitedCode({ scale, zeroPoint }: ActivationGrid, x: number): number {
+  return roundHalfEven(Math.fround(x / scale)) + zeroPoint;
+}
+
+/** The code that QuantizeLinear gives `x`, which is no NaN. */
+export function saturatedCode(grid: ActivationGrid, x: number): number {
+  const [quantMin, quantMax] = codeRange(grid.dtype);
+  return Math.min(Math.max(unlimitedCode(grid, x), quantMin), quantMax);
+}
+
 /**
  * True if quantizing clip(x) and quantizing x give the same codes for every x: the bounds themselves must have the codes
  * at the ends of the range.
@@ -48,6 +59,5 @@ export function gridOfTable({ scaleData, zeroPoints, dtype }: WeightGrid): Activ
 export function saturates(grid: ActivationGrid, range: Interval | undefined): boolean {
   if (range === undefined) return false;
   const [quantMin, quantMax] = codeRange(grid.dtype);
-  const code = (x: number): number => roundHalfEven(Math.fround(x / grid.scale)) + grid.zeroPoint;
-  return code(range[0]) <= quantMin && code(range[1]) >= quantMax;
+  return unlimitedCode(grid, range[0]) <= quantMin && unlimitedCode(grid, range[1]) >= quantMax;
 }

@@ -12,6 +12,7 @@ const PARTS = {
   dequantized: ['d', '_DequantizeLinear_Output'],
   scale: ['s', '_scale'],
   zero_point: ['z', '_zero_point'],
+  bound: ['c', '_bound'],
   integers: ['i', '_quantized'],
   product: ['p', '_output_quantized'],
   float: ['f', '_cast_output'],

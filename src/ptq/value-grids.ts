@@ -63,11 +63,15 @@ export class ValueGrids {
     }
   }
 
+  /** `to` has the grid of `from` from now on, too. */
+  share(from: Value, to: Value): void {
+    const known = this.#of.get(from);
+    if (known !== undefined) this.#of.set(to, known);
+  }
+
   /** `to` has the grid of `from` from now on, which is gone. */
   move(from: Value, to: Value): void {
-    const known = this.#of.get(from);
-    if (known === undefined) return;
-    this.#of.set(to, known);
+    this.share(from, to);
     this.#of.delete(from);
   }
 

@@ -60,10 +60,8 @@ const [MASK, POSITION_IDS] = [7, 8];
 export const EMBED_LAYER_NORMALIZATION: DynamicForm = {
   quantizesInput: false,
   obstacle(node) {
-    if (node.outputs.length > 2) return 'it has a third output, which QEmbedLayerNormalization has not';
-    if (node.inputs[POSITION_IDS] !== undefined) return 'its positions are an input';
-    const unknown = unknownAttribute(node, EMBED_ATTRIBUTES);
-    if (unknown !== undefined) return unknown;
+    const obstacle = embeddingObstacle(node);
+    if (obstacle !== undefined) return obstacle;
     return EMBED_CONSTANTS.filter((index) => index !== SEGMENT_TABLE || node.inputs[index] !== undefined)
       .map((index) => constantObstacle(`input ${index}`, node.inputs[index]))
       .find((reason) => reason !== undefined);
@@ -91,6 +89,13 @@ export const EMBED_LAYER_NORMALIZATION: DynamicForm = {
     });
   },
 };
+
+/** What an EmbedLayerNormalization has that QEmbedLayerNormalization has not. */
+export function embeddingObstacle(node: Node): string | undefined {
+  if (node.outputs.length > 2) return 'it has a third output, which QEmbedLayerNormalization has not';
+  if (node.inputs[POSITION_IDS] !== undefined) return 'its positions are an input';
+  return unknownAttribute(node, EMBED_ATTRIBUTES);
+}
 
 function constantObstacle(name: string, value: Value | undefined): string | undefined {
   if (value?.constant === undefined) return `its ${name} is computed`;

@@ -6,7 +6,8 @@
 import { attr, type AttributeInput } from '../../graph/attribute.ts';
 import type { Node } from '../../graph/node.ts';
 import type { Value } from '../../graph/value.ts';
-import { activations, ACTIVATION, firstIsData, KEEP, type InputRole } from '../ops/policy.ts';
+import { embeddingObstacle } from '../dynamic/attention.ts';
+import { activations, ACTIVATION, firstIsData, KEEP, type InputRole, type Interval } from '../ops/policy.ts';
 import type { CodeGrid, Operand } from './coded.ts';
 
 /** A node between its pairs, all of whose inputs and outputs fit the form. */
@@ -19,6 +20,10 @@ export interface Site {
   readonly output: CodeGrid | undefined;
   /** Scale and zero point of a grid, the latter made where the model leaves it out. */
   readonly qparams: (grid: CodeGrid) => readonly Value[];
+  /** Of Relu and Clip: where values may lie; undefined where a bound is computed. */
+  readonly interval: Interval | undefined;
+  /** The code nearest to `x` on the grid of an operand, as a constant. */
+  readonly code: (operand: Operand, x: number) => Value;
 }
 
 /** What stands in the place of the node. */
@@ -33,9 +38,9 @@ export interface Form {
   readonly roles: (node: Node) => readonly InputRole[];
   /**
    * - `codes`: the output must be quantized.  - `either`: float is possible too.
-   * - `same`: quantized, on the very grid of input 0.
+   * - `same`: quantized, on the very grid of input 0.  - `none`: outputs are positions, or float, and left as they are.
    */
-  readonly output: 'codes' | 'either' | 'same';
+  readonly output: 'codes' | 'either' | 'same' | 'none';
   /** Why this node has no integer form, or no kernel, though its operator has. */
   readonly obstacle?: (site: Site) => string | undefined;
   readonly build: (site: Site) => IntegerNode;
@@ -149,6 +154,24 @@ const resize: Form = {
   },
 };
 
+/** Codes are in the order of what they mean. */
+const clamp: Form = {
+  ...onCodes,
+  obstacle(site) {
+    if (site.interval === undefined) return 'its bounds are computed';
+    return site.opset < 12 ? 'Clip takes codes since opset 12' : undefined;
+  },
+  build({ operands: [data], interval: [low, high] = [-Infinity, Infinity], code }) {
+    const bound = (x: number): Value | undefined => (data && Number.isFinite(x) ? code(data, x) : undefined);
+    const inputs = [data?.codes, bound(low), bound(high)];
+    while (inputs.at(-1) === undefined) inputs.pop();
+    return { opType: 'Clip', inputs, attributes: {} };
+  },
+};
+
+/** The position of the largest code is that of the largest value. */
+const positions: Form = { ...onCodes, output: 'none' };
+
 /** Zeros have the code of the zero point; other modes copy what is there. */
 const pad: Form = {
   ...onCodes,
@@ -221,7 +244,30 @@ const averagePool: Form = {
   },
 };
 
-/** By operator of the default domain. */
+/** Word, position and segment embedding (which may be absent), gamma, beta. */
+const EMBEDDED = [2, 3, 4, 5, 6];
+
+const embedding: Form = {
+  roles: (node) =>
+    node.inputs.map((input, index) =>
+      input !== undefined && EMBEDDED.includes(index) ? { kind: 'weight', axis: undefined } : KEEP,
+    ),
+  output: 'none',
+  obstacle: ({ node }) => embeddingObstacle(node),
+  build(site) {
+    const operands = EMBEDDED.map((index) => operand(site, index));
+    const part = (index: number): (Value | undefined)[] => operands.map((values) => values[index]);
+    const { inputs } = site.node;
+    return {
+      opType: 'QEmbedLayerNormalization',
+      domain: MICROSOFT,
+      inputs: [inputs[0], inputs[1], ...part(0), inputs[7], ...part(1), ...part(2)],
+      attributes: given(site),
+    };
+  },
+};
+
+/** By operator, those of other domains with their domain. */
 export const FORMS: Readonly<Record<string, Form>> = {
   Conv: conv,
   MatMul: matmul,
@@ -235,6 +281,10 @@ export const FORMS: Readonly<Record<string, Form>> = {
   LeakyRelu: { ...microsoft('QLinearLeakyRelu'), roles: firstIsData },
   AveragePool: averagePool,
   GlobalAveragePool: { ...microsoft('QLinearGlobalAveragePool'), roles: firstIsData },
+  Relu: clamp,
+  Clip: clamp,
+  ArgMax: positions,
+  ArgMin: positions,
   MaxPool: maxPool,
   ReduceMax: sinceOpset(12),
   ReduceMin: sinceOpset(12),
@@ -252,6 +302,7 @@ export const FORMS: Readonly<Record<string, Form>> = {
   Tile: onCodes,
   Gather: onCodes,
   GatherElements: onCodes,
+  'com.microsoft.EmbedLayerNormalization': embedding,
 };
 
 function biasRole(node: Node, factor: number): InputRole[] {

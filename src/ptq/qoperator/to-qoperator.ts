@@ -20,9 +20,11 @@ import type { PassResult, SkippedNode } from '../../passes/pass.ts';
 import { removeUnusedInPlace } from '../../passes/remove-unused.ts';
 import { allocate, type DType } from '../../tensor/dtype.ts';
 import { Tensor } from '../../tensor/tensor.ts';
-import { Emitter } from '../emit.ts';
+import { Emitter, scalar, type CodeDType } from '../emit.ts';
+import { saturatedCode } from '../grids.ts';
 import type { NameStyle } from '../names.ts';
-import type { InputRole, Refusal } from '../ops/policy.ts';
+import { policyOf } from '../ops/index.ts';
+import type { InputRole, Interval, Refusal } from '../ops/policy.ts';
 import { isRefused, readCodeGrids, sameGrid, type CodeGrid, type Grids, type Operand } from './coded.ts';
 import { FORMS, MICROSOFT, type Form, type Site } from './forms.ts';
 
@@ -49,7 +51,8 @@ export async function toQOperator(model: Model): Promise<PassResult> {
 export async function toQOperatorInPlace(model: Model, names: NameStyle): Promise<Omit<PassResult, 'model'>> {
   const { graph } = model;
   const nodes = graph.nodes.toArray();
-  const fuser = new Fuser(model, names, await readCodeGrids(nodes));
+  const read = { grids: await readCodeGrids(nodes), intervals: await readIntervals(nodes) };
+  const fuser = new Fuser(model, names, read);
   const skipped: SkippedNode[] = [];
   for (const node of nodes) {
     // A QuantizeLinear goes with the node before it.
@@ -68,18 +71,36 @@ export async function toQOperatorInPlace(model: Model, names: NameStyle): Promis
   return { modified: fuser.modified, skipped };
 }
 
+/** What Relu and Clip keep values in, where their bounds are constants. */
+async function readIntervals(nodes: Iterable<Node>): Promise<ReadonlyMap<Node, Interval>> {
+  const intervals = new Map<Node, Interval>();
+  for (const node of nodes) {
+    const interval = await policyOf(node)?.clampRange?.(node);
+    if (interval !== undefined) intervals.set(node, interval);
+  }
+  return intervals;
+}
+
+/** What had to be loaded before. */
+interface ConstantFacts {
+  readonly grids: Grids;
+  readonly intervals: ReadonlyMap<Node, Interval>;
+}
+
 class Fuser {
   readonly #model: Model;
   readonly #graph: Graph;
   readonly #emitter: Emitter;
   readonly #grids: Grids;
+  readonly #intervals: ConstantFacts['intervals'];
   modified = false;
 
-  constructor(model: Model, names: NameStyle, grids: Grids) {
+  constructor(model: Model, names: NameStyle, { grids, intervals }: ConstantFacts) {
     this.#model = model;
     this.#graph = model.graph;
     this.#emitter = new Emitter(model.graph, names);
     this.#grids = grids;
+    this.#intervals = intervals;
   }
 
   readsCodes(node: Node): boolean {
@@ -101,11 +122,11 @@ class Fuser {
 
   /** Cases 1 and 3. */
   fuse(node: Node): Refusal | undefined {
-    const form = node.domain === '' && Object.hasOwn(FORMS, node.opType) ? FORMS[node.opType] : undefined;
+    const form = Object.hasOwn(FORMS, node.qualifiedOp) ? FORMS[node.qualifiedOp] : undefined;
     if (form === undefined) return { reason: `${node.qualifiedOp} has no integer operator` };
     const operands = this.#operands(node, form);
     if (isRefused(operands)) return operands;
-    const readers = this.#readers(node, form, operands[0] ?? operands[1]);
+    const readers = form.output === 'none' ? [] : this.#readers(node, form, operands[0] ?? operands[1]);
     if (isRefused(readers)) return readers;
     const site: Site = {
       node,
@@ -113,6 +134,8 @@ class Fuser {
       operands,
       output: readers[0]?.grid,
       qparams: (grid) => this.#qparams(grid),
+      interval: this.#intervals.get(node),
+      code: (operand, x) => this.#code(operand, x),
     };
     const reason = form.obstacle?.(site);
     if (reason !== undefined) return { reason };
@@ -196,6 +219,13 @@ class Fuser {
     // The grid is that of 8-bit codes, which was checked.
     const zeros = new Tensor(dtype as DType, shape, allocate(dtype as DType, count));
     return [scale, this.#emitter.constant('zero_point', scale.name, this.#emitter.number(), zeros)];
+  }
+
+  #code({ codes, scales: [scale], zeroPoints: [zeroPoint], dtype: given }: Operand, x: number): Value {
+    // Operands of integer operators have 8 bits, which was checked.
+    const dtype = given as CodeDType;
+    const code = scalar(dtype, saturatedCode({ scale, zeroPoint, dtype }, x));
+    return this.#emitter.constant('bound', codes.name, this.#emitter.number(), code);
   }
 }
 
