@@ -266,10 +266,33 @@ describe('Relu and Clip that saturation does not replace', () => {
   });
 });
 
-it('codes of 16 bits are refused before calibration', async () => {
-  const qconfigMapping = staticQConfigMapping({
-    activation: MinMaxObserver.withArgs({ dtype: 'uint16', qscheme: 'per_tensor_affine', rule: 'onnx' }),
+/** Nothing may look at it. */
+const unread = {
+  [Symbol.iterator]: (): never => {
+    throw new Error('calibration has begun');
+  },
+};
+
+it.each([
+  ['codes of 16 bits', { activationDType: 'uint16' }, /8 bits for QOperator form, got uint16/],
+  ['codes of 4 bits', { weightDType: 'int4' }, /8 bits for QOperator form, got int4/],
+  [
+    'int8 activations with uint8 weights',
+    { activationDType: 'int8', weightDType: 'uint8' },
+    /int8 weights beside int8 activations for QOperator form, got uint8 at/,
+  ],
+] as const)('%s are refused before calibration', async (_, types, message) => {
+  const qconfigMapping = staticQConfigMapping(types);
+  const attempt = quantizeStatic(dense(), { batches: unread, qconfigMapping }, { format: 'qoperator' });
+  await expect(attempt).rejects.toMatchObject({
+    code: 'UNSUPPORTED_DTYPE',
+    message,
+    hint: expect.stringMatching(/format 'qdq'/),
   });
-  const attempt = quantizeStatic(dense(), { batches, qconfigMapping }, { format: 'qoperator' });
-  await expect(attempt).rejects.toMatchObject({ code: 'UNSUPPORTED_DTYPE', message: /8 bits/ });
+});
+
+it('dedicated pairs are refused before calibration', async () => {
+  const options = { format: 'qoperator', dedicatedPairs: true } as const;
+  const attempt = quantizeStatic(dense(), { batches: unread }, options);
+  await expect(attempt).rejects.toThrow(/expected format 'qdq' for dedicatedPairs, got 'qoperator'/);
 });

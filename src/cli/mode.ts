@@ -53,8 +53,8 @@ function saidByWords(words: ModeWords): ModeChoice | undefined {
 
 /** A section about a mode asks for that mode. */
 function saidByFile({ settings = {}, config }: ModeWords): ModeChoice | undefined {
-  const { weights, float16, coverage, dedicatedPairs } = settings;
-  const isStatic = coverage !== undefined || dedicatedPairs !== undefined;
+  const { weights, float16, coverage, format, dedicatedPairs } = settings;
+  const isStatic = [coverage, format, dedicatedPairs].some((key) => key !== undefined);
   const implied = weights ? 'weight-only' : float16 ? 'float16' : isStatic ? 'static' : undefined;
   const { mode = implied } = settings;
   if (mode === undefined) return undefined;

@@ -1,15 +1,20 @@
 /** Which nodes were quantized and which were not, grouped for people. */
-import type { Float16Report, QuantizedNode, SkippedNode } from 'zeropoint/onnx';
+import type { Float16Report, QuantizationReport, QuantizedNode, SkippedNode } from 'zeropoint/onnx';
 import { counted, integer, table } from '../table.ts';
+
+/** What a report or a plan says of the nodes of a model. */
+type Nodes = Pick<QuantizationReport, 'quantized' | 'skipped' | 'keptPairs'>;
 
 /** Operators listed behind one reason. */
 const LISTED = 6;
 
-/** Quantized nodes by operator; the others by reason, each with the operators it holds for. */
-export function nodeLines(quantized: readonly QuantizedNode[], skipped: readonly SkippedNode[]): string {
+/** Quantized nodes by operator; those that QOperator form has no operator for, and the others, by reason. */
+export function nodeLines({ quantized, skipped, keptPairs }: Nodes): string {
   const done = tally(quantized).map(([op, count]) => [`  ${op}`, integer(count)]);
   const head = `${counted(quantized.length, 'node')} quantized\n`;
-  return [head, table(done, ['left', 'right']), skippedLines(skipped, 'float')].join('');
+  return [head, table(done, ['left', 'right']), keptLines(keptPairs), skippedLines(skipped, 'float')].join(
+    '',
+  );
 }
 
 /** What a conversion to 16 bits did: how many nodes, and which not. */
@@ -17,10 +22,19 @@ export function halfLines({ converted, dtype, skipped }: Float16Report): string 
   return `${counted(converted, 'node')} in ${dtype}\n${skippedLines(skipped, 'float32')}`;
 }
 
+/** QOperator form: quantized nodes without an integer operator, by reason. */
+function keptLines(keptPairs: readonly SkippedNode[] = []): string {
+  return reasonLines(keptPairs, 'of them left between pairs');
+}
+
 function skippedLines(skipped: readonly SkippedNode[], left: string): string {
-  if (skipped.length === 0) return '';
-  const rows = byReason(skipped).map(([reason, nodes]) => [`  ${reason}`, operators(nodes)]);
-  return `${counted(skipped.length, 'node')} left in ${left}\n${table(rows)}`;
+  return reasonLines(skipped, `left in ${left}`);
+}
+
+function reasonLines(nodes: readonly SkippedNode[], what: string): string {
+  if (nodes.length === 0) return '';
+  const rows = byReason(nodes).map(([reason, those]) => [`  ${reason}`, operators(those)]);
+  return `${counted(nodes.length, 'node')} ${what}\n${table(rows)}`;
 }
 
 /** Reasons, most nodes first. They name the operator, which would make one reason many. */

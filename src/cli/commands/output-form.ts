@@ -17,28 +17,47 @@ export function ending(
 }
 
 /** Throws UsageError for a word about a mode that is not the one that was found sensible. */
-export function checkModeWords(
-  { mode }: ModeDecision,
-  { format, coverage, dedicatedPairs, convolutions, settings }: QuantizeOptions,
-): void {
+export function checkModeWords({ mode }: ModeDecision, options: QuantizeOptions): void {
+  const { format, coverage, dedicatedPairs, convolutions, settings } = options;
   if (convolutions && mode !== 'dynamic') throw modeError('dynamic', 'convolutions', mode, 'Add --dynamic');
-  if (mode === 'static') {
-    if (dedicatedPairs && format === 'qoperator')
-      throw new UsageError(
-        'quantize: expected --format qdq for --dedicated-pairs, got qoperator',
-        'Integer operators have no pairs: leave one of the two out.',
-      );
-    return;
-  }
+  if (mode === 'static') return checkIntegerForm(options);
   // What a file says of static mode is idle where a word chooses another one.
   const words = [
-    ['format', format],
+    ['format', settings?.format === undefined ? format : undefined],
     ['coverage', settings?.coverage === undefined ? coverage : undefined],
     ['dedicated-pairs', settings?.dedicatedPairs === undefined && dedicatedPairs ? '' : undefined],
   ];
   const word = words.find(([, value]) => value !== undefined);
   if (word !== undefined)
     throw modeError('static', word.join(' ').trim(), mode, 'Add --static and --calibrate');
+}
+
+/** What QOperator form has no operators for; what is said of single nodes is looked at once there is a plan. */
+function checkIntegerForm({
+  format,
+  dedicatedPairs,
+  activationDtype,
+  weightDtype,
+  settings,
+}: QuantizeOptions): void {
+  if (format !== 'qoperator') return;
+  const { global } = settings ?? {};
+  const level = typeof global === 'object' && global !== null ? global : {};
+  const activation = activationDtype ?? level.activation?.dtype ?? 'uint8';
+  const weight = weightDtype ?? level.weight?.dtype ?? 'int8';
+  if (!activation.endsWith('int8'))
+    throw formError(`${activation} activations`, 'Integer operators have 8 bits only');
+  if (!weight.endsWith('int8')) throw formError(`${weight} weights`, 'Integer operators have 8 bits only');
+  if (activation === 'int8' && weight === 'uint8')
+    throw formError('int8 activations with uint8 weights', 'There is no integer operator for them');
+  if (dedicatedPairs) throw formError('--dedicated-pairs', 'Integer operators have no pairs');
+}
+
+function formError(what: string, why: string): UsageError {
+  return new UsageError(
+    `quantize: expected --format qdq for ${what}, got qoperator`,
+    `${why}: leave one of the two out.`,
+  );
 }
 
 function modeError(expected: string, word: string, got: string, deed: string): UsageError {

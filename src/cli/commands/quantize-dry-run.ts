@@ -78,6 +78,6 @@ function describe({ mode, input, output, size, expectedSize, quantized, skipped,
     ['would write', `${output}  (from ${input})`],
     ['size', `${bytes(size)} → about ${bytes(expectedSize)}  (${percent(expectedSize / size)})`],
   ]);
-  const integers = mode.mode === 'float16' ? '' : nodeLines(quantized, skipped);
+  const integers = mode.mode === 'float16' ? '' : nodeLines({ quantized, skipped });
   return `${head}\n${integers}${float16 === undefined ? '' : halfLines(float16)}`;
 }

@@ -37,8 +37,7 @@ export function summary(job: QuantizeJob, result: QuantizeResult): string {
 
 function whatBecame(report: Report): string {
   if (report.mode === 'float16') return halfLines(report);
-  const { quantized, skipped, float16 } = report;
-  return nodeLines(quantized, skipped) + (float16 === undefined ? '' : halfLines(float16));
+  return nodeLines(report) + (report.float16 === undefined ? '' : halfLines(report.float16));
 }
 
 function isUnseen({ data }: QuantizeJob, report: Report): boolean {

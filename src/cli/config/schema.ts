@@ -3,7 +3,7 @@
  * of this; what a key means is its description.
  */
 import * as v from 'valibot';
-import { COVERAGE_NAMES, OBSERVER_NAMES, TARGET_NAMES } from '../verbs/options.ts';
+import { COVERAGE_NAMES, FORMAT_NAMES, OBSERVER_NAMES, TARGET_NAMES } from '../verbs/options.ts';
 
 const about = <const T extends v.GenericSchema>(schema: T, text: string) =>
   v.optional(v.pipe(schema, v.description(text)));
@@ -146,6 +146,10 @@ export const CONFIG = v.strictObject({
   calibration: about(CALIBRATION, 'Data for static quantization and the comparison.'),
   weights: about(WEIGHTS, 'Mode weight-only.'),
   float16: about(FLOAT16, 'Mode float16; beside mode weight-only: what stays float is converted too.'),
+  format: about(
+    v.picklist(FORMAT_NAMES),
+    'Mode static: "qdq" (default): pairs of QuantizeLinear and DequantizeLinear for the runtime to fuse; "qoperator": its integer operators, 8-bit codes only.',
+  ),
   dedicatedPairs: about(
     v.boolean(),
     'Mode static: a pair of QuantizeLinear and DequantizeLinear for each reader of a value. Default false: one for all.',

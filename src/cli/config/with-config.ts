@@ -17,11 +17,21 @@ export async function withConfig<T extends Words>(words: T): Promise<T> {
   if (words.config === undefined) return words;
   const settings = await readConfig(words.config);
   checkSections(settings, words.config);
-  const { target, coverage, dedicatedPairs, names, externalData, calibration = {}, exclude = [] } = settings;
+  const {
+    target,
+    coverage,
+    format,
+    dedicatedPairs,
+    names,
+    externalData,
+    calibration = {},
+    exclude = [],
+  } = settings;
   const { data: calibrate, images, ...dealing } = calibration;
   const file = {
     target,
     coverage,
+    format,
     dedicatedPairs,
     names,
     externalData,
@@ -38,7 +48,7 @@ export async function withConfig<T extends Words>(words: T): Promise<T> {
 }
 
 /** Keys that say mode static. */
-const STATIC_KEYS = ['coverage', 'dedicatedPairs'] as const satisfies readonly (keyof Config)[];
+const STATIC_KEYS = ['coverage', 'format', 'dedicatedPairs'] as const satisfies readonly (keyof Config)[];
 
 /** What a section is about is a mode of its own. */
 function checkSections({ mode, weights, float16, ...keys }: Config, path: string): void {

@@ -1,6 +1,6 @@
 /** Options that `quantize` and `calibrate` share: which data, and how ranges are chosen from it. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import type { ActivationDType, Coverage, WeightDType } from 'zeropoint/onnx';
+import type { ActivationDType, ConvertOptions, Coverage, WeightDType } from 'zeropoint/onnx';
 import type { Config } from '../config/schema.ts';
 import { collect, parseCount, parseSeed } from './common.ts';
 
@@ -19,6 +19,8 @@ const ACTIVATION_DTYPES: readonly ActivationDType[] = ['uint8', 'int8', 'uint16'
 const WEIGHT_DTYPES: readonly WeightDType[] = ['int8', 'uint8', 'int4', 'uint4'];
 /** Which operators static mode quantizes. */
 export const COVERAGE_NAMES = ['kernels', 'all'] as const satisfies readonly Coverage[];
+/** Forms of static mode. */
+export const FORMAT_NAMES = ['qdq', 'qoperator'] as const satisfies readonly ConvertOptions['format'][];
 /** Names and aliases of the library's TARGETS, which is not loaded for `--help`. */
 export const TARGET_NAMES = [
   'onnxruntime-cpu',

@@ -6,6 +6,7 @@ import {
   addConfigurationOptions,
   addDataOptions,
   DECIDED_BY_PLAN,
+  FORMAT_NAMES,
   INTEGER_WORDS,
   type ConfigurationOptions,
   type DataOptions,
@@ -13,6 +14,8 @@ import {
 
 /** How a model is written. */
 export interface FileOptions {
+  /** Static mode: pairs for the runtime to fuse, or its integer operators. */
+  readonly format?: (typeof FORMAT_NAMES)[number];
   /** Static mode: a pair for each reader of a value. */
   readonly dedicatedPairs?: boolean;
   readonly names?: 'short' | 'onnxruntime';
@@ -27,7 +30,6 @@ export interface QuantizeOptions extends CommonOptions, DataOptions, Configurati
   /** Dynamic mode: Conv too. */
   readonly convolutions?: boolean;
   readonly static?: boolean;
-  readonly format?: 'qdq' | 'qoperator';
   readonly weights?: 2 | 4 | 8;
   readonly blockSize?: number;
   readonly symmetric?: boolean;
@@ -73,7 +75,7 @@ function addModeOptions(command: Command): void {
       '--format <form>',
       "static: pairs for the runtime to fuse, or onnxruntime's integer operators (default: qdq)",
     )
-      .choices(['qdq', 'qoperator'])
+      .choices(FORMAT_NAMES)
       .conflicts(['dynamic', 'weights', 'float16']),
     new Option(
       '--dedicated-pairs',

@@ -2,6 +2,7 @@
 import { UnsupportedError } from '../../errors.ts';
 import { codeDType } from '../observer-spec.ts';
 import type { ObserverSpec, Plan } from '../plan.ts';
+import { FORMS } from './forms.ts';
 
 interface Form {
   readonly format?: 'qdq' | 'qoperator';
@@ -9,7 +10,8 @@ interface Form {
 }
 
 /**
- * @throws UnsupportedError UNSUPPORTED_DTYPE for QOperator form with codes that have not 8 bits; TypeError for a form that
+ * @throws UnsupportedError UNSUPPORTED_DTYPE for QOperator form with codes that have not 8 bits, or int8 activations with
+ *   uint8 weights; TypeError for a form that
  *   does not exist, and for dedicated pairs where there are none
  */
 export function checkFormat(plan: Plan, { format = 'qdq', dedicatedPairs = false }: Form): void {
@@ -20,10 +22,23 @@ export function checkFormat(plan: Plan, { format = 'qdq', dedicatedPairs = false
     throw new TypeError(
       "convert: expected format 'qdq' for dedicatedPairs, got 'qoperator', which has no pairs",
     );
-  for (const { node, activation, weight } of plan.nodes) {
+  for (const { node, opType, activation, weight } of plan.nodes) {
     checkEightBits(node, activation);
     checkEightBits(node, weight);
+    if (FORMS[opType]?.hasWeight) checkKernel(node, codeDType(activation), codeDType(weight));
   }
+}
+
+function checkKernel(node: string, activation: string, weight: string): void {
+  if (activation !== 'int8' || weight !== 'uint8') return;
+  throw new UnsupportedError(
+    `convert: expected int8 weights beside int8 activations for QOperator form, got ${weight} at ${node}`,
+    {
+      code: 'UNSUPPORTED_DTYPE',
+      hint: "No kernel takes int8 with uint8 weights: use int8 weights, uint8 activations, or format 'qdq'.",
+      details: { node, activation, weight },
+    },
+  );
 }
 
 function checkEightBits(node: string, spec: ObserverSpec): void {

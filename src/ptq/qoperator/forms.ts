@@ -36,6 +36,8 @@ export interface IntegerNode {
 
 export interface Form {
   readonly roles: (node: Node) => readonly InputRole[];
+  /** True if an input has the type of weights, where it is a constant. */
+  readonly hasWeight?: true;
   /**
    * - `codes`: the output must be quantized.  - `either`: float is possible too.
    * - `same`: quantized, on the very grid of input 0.  - `none`: outputs are positions, or float, and left as they are.
@@ -76,6 +78,7 @@ function microsoft(opType: string): Pick<Form, 'output' | 'build'> {
 }
 
 const conv: Form = {
+  hasWeight: true,
   roles: (node) => [ACTIVATION, { kind: 'weight', axis: 0 }, ...biasRole(node, 1)],
   output: 'codes',
   obstacle: ({ operands: [, weight] }) =>
@@ -95,6 +98,7 @@ const conv: Form = {
 };
 
 const matmul: Form = {
+  hasWeight: true,
   roles: (node) => [ACTIVATION, { kind: 'weight', axis: codesRank(node) === 2 ? 1 : undefined }],
   output: 'codes',
   build: (site) => ({ opType: 'QLinearMatMul', inputs: [...all(site), ...output(site)], attributes: {} }),
@@ -102,6 +106,7 @@ const matmul: Form = {
 
 /** beta is in the scale of the bias codes already. */
 const gemm: Form = {
+  hasWeight: true,
   roles: (node) => [
     ACTIVATION,
     { kind: 'weight', axis: node.int('transB', 0) === 1 ? 0 : 1 },
