@@ -1,5 +1,5 @@
 /** `zeropoint quantize --weights`: weights alone, without data. */
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -62,6 +62,27 @@ describe('zeropoint quantize --weights', () => {
       expect(calibration?.[0].source).toBe(name === 'gptq' ? 'data.npz' : undefined);
     },
   );
+  it('overrides of a configuration: an algorithm for some nodes; gptq among them needs data', async () => {
+    const cwd = prepared();
+    saveNpz(cwd, { input: noise([20, 64]) });
+    const overrides = [{ nodes: '/2/*', algorithm: 'gptq' }];
+    const config = { weights: { bits: 4, algorithm: 'mse', overrides } };
+    writeFileSync(join(cwd, 'quant.json'), JSON.stringify(config));
+    const words = ['quantize', 'model.onnx', '--config', 'quant.json', '--json'];
+    const refused = await zeropoint(words, { cwd });
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/expected calibration data \(--calibrate\) for --algorithm gptq/);
+    const { code, stdout, stderr } = await zeropoint([...words, '-c', 'data.npz'], { cwd });
+    expect(code, stderr).toBe(0);
+    const { report } = JSON.parse(stdout);
+    expect(report.weights.map(({ algorithm }: { algorithm: string }) => algorithm)).toEqual([
+      'mse',
+      'gptq',
+      'mse',
+    ]);
+    expect(report.samples).toBe(20);
+  });
+
   it('--accuracy-level reaches the nodes, and --embeddings none leaves tables in float', async () => {
     const cwd = temporaryFolder();
     const model = buildModel((b) => {

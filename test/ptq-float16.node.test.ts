@@ -635,6 +635,46 @@ describe('quantized models', () => {
     },
   );
 
+  it('4 bits and float16: the integers of the one, scales and all else of the other, bit for bit', async () => {
+    const float = buildModel((b) => {
+      const ids = b.input('ids', 'int64', [2]);
+      const rows = b.op('Gather', [b.constant('table', random([32, K], 3)), ids]);
+      const sum = b.op('Add', [
+        b.op('MatMul', [rows, b.constant('w', random([K, 32], 4))]),
+        b.constant('c', random([32], 5)),
+      ]);
+      b.output(b.op('Mul', [b.op('Tanh', [sum]), b.constant('k', random([32], 6))]), 'y', 'float32');
+    });
+    const { model: q4 } = await quantizeWeights(float);
+    const { model: both } = await convertToFloat16(q4);
+    const { model: half } = await convertToFloat16(float);
+    const seen = { integers: 0, scales: 0, rest: 0 };
+    for (const { name, initializer } of q4.graph.initializers) {
+      const before = await initializer?.load();
+      const after = await constantOf(both, name);
+      if (before?.dtype !== 'float32') {
+        expect(after, name).toEqual(before);
+        seen.integers++;
+      } else if (half.graph.value(name) !== undefined) {
+        expect(after, name).toEqual(await constantOf(half, name));
+        seen.rest++;
+      } else {
+        // What the conversion makes of any constant with these values.
+        const alone = buildModel((b) => {
+          const x = b.input('x', 'float32', [...before.shape]);
+          b.output(b.op('Add', [x, b.constant('s', before)]), 'y', 'float32');
+        });
+        expect(after, name).toEqual(await constantOf((await convertToFloat16(alone)).model, 's'));
+        seen.scales++;
+      }
+    }
+    // Codes and zero points of both, scales of both, the two constants beside them.
+    expect(seen).toEqual({ integers: 4, scales: 2, rest: 2 });
+    const ops = (model: Model): string[] =>
+      [...model.graph.nodes].map(({ opType }) => opType).filter((opType) => opType !== 'Cast');
+    expect(ops(both)).toEqual(ops(q4));
+  });
+
   // Neighbours without float16 kernels: onnxruntime runs the product in float32, behind Casts.
   const between = (): Model =>
     buildModel((b) => {

@@ -137,6 +137,26 @@ describe('quantizeWeights', () => {
     await expect(empty).rejects.toMatchObject({ code: 'CALIBRATION_EMPTY' });
   });
 
+  it('gptq of 16,385 inputs is refused before data is read, with what would work; that works', async () => {
+    const wide = tensor(new Float32Array(16_385 * 16).fill(0.5), [16_385, 16]);
+    const model = buildModel((b) => {
+      const x = b.input('x', 'float32', ['M', 16_385]);
+      b.output(b.op('MatMul', [x, b.constant('w', wide)]), 'y', 'float32');
+    });
+    const unread = (): never => {
+      throw new Error('data is read');
+    };
+    const refused = quantizeWeights(model, { algorithm: 'gptq', batches: unread });
+    await expect(refused).rejects.toMatchObject({
+      code: 'UNSUPPORTED_FEATURE',
+      message: 'quantizeWeights: expected at most 16384 inputs of a product for gptq, got 16385 at matmul',
+      hint: expect.stringContaining("overrides: [{ nodes: 'matmul', algorithm: 'mse' }]"),
+    });
+    const overrides = [{ nodes: 'matmul', algorithm: 'mse' }] as const;
+    const { report } = await quantizeWeights(model, { algorithm: 'gptq', batches: unread, overrides });
+    expect(report.weights.map(({ algorithm }) => algorithm)).toEqual(['mse']);
+  });
+
   it.each<[string, QuantizeWeightsOptions]>([
     ['options.algorithm one of rtn, mse, hqq, gptq', { algorithm: 'awq' as never }],
     ['options.algorithm one of rtn with bnb4', { format: 'bnb4', algorithm: 'mse' }],

@@ -108,6 +108,16 @@ export function algorithmOf(
   return mode === 'weight-only' ? (algorithm ?? settings?.weights?.algorithm) : undefined;
 }
 
+/** Whether the codes of some weight are chosen by data. */
+export function choosesByData(
+  choice: ModeDecision,
+  words: Pick<ModeWords, 'algorithm' | 'settings'>,
+): boolean {
+  if (choice.mode !== 'weight-only') return false;
+  const { overrides = [] } = words.settings?.weights ?? {};
+  return [algorithmOf(choice, words), ...overrides.map(({ algorithm }) => algorithm)].includes('gptq');
+}
+
 /** What looks at data, why, and what does not. */
 const NEEDS = {
   static: {
@@ -123,7 +133,7 @@ const NEEDS = {
 function checkData(file: string, choice: ModeChoice, words: ModeWords): void {
   if (words.calibrate !== undefined) return;
   if (choice.mode === 'static') throw needsData(file, `static mode, ${choice.reason}`, NEEDS.static);
-  if (algorithmOf(choice, words) === 'gptq') throw needsData(file, '--algorithm gptq', NEEDS.gptq);
+  if (choosesByData(choice, words)) throw needsData(file, '--algorithm gptq', NEEDS.gptq);
 }
 
 function needsData(

@@ -8,6 +8,7 @@
  * (docs/config.md).
  */
 import { checkOpset } from '../graph/opset.ts';
+import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
 import type { Value } from '../graph/value.ts';
@@ -25,6 +26,7 @@ import { emptyReason } from './constants.ts';
 import type { Converted, ConvertOptions } from './convert.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import { Emitter } from './emit.ts';
+import type { NameStyle } from './names.ts';
 import { observerSpec, opsetOfWeight } from './observer-spec.ts';
 import { policyOf } from './ops/index.ts';
 import { isRefusal } from './ops/policy.ts';
@@ -40,8 +42,8 @@ export interface StoreWeightsOptions {
 }
 
 /**
- * Stores the weights of Conv, ConvTranspose, Gemm, MatMul, and of Gather the table, as integers. The model is not changed;
- * bodies of If, Loop and Scan stay as they are.
+ * Stores the weights of Conv, ConvTranspose, Gemm, MatMul, and of Gather the table, as integers, those in bodies of If, Loop
+ * and Scan too: dequantized in the branch that wants them, and in front of a loop. The model is not changed.
  *
  * @throws GraphError if the model is quantized already, has no such weight, or one with NaN or an infinity;
  *   UnsupportedError for observers that no DequantizeLinear can stand for; RangeError if a name or pattern of the mapping is
@@ -85,7 +87,7 @@ function findWeights(
   { graph, opset }: Model,
   mapping: QConfigMapping,
 ): { readonly weights: readonly FoundWeight[]; readonly skipped: readonly SkippedNode[] } {
-  const nodes = graph.nodes.toArray();
+  const nodes = [...graph.allNodes()];
   const qconfigs = mapping.resolveAll(nodes.map(({ qualifiedOp, name }) => ({ opType: qualifiedOp, name })));
   const weights: FoundWeight[] = [];
   const skipped: SkippedNode[] = [];
@@ -121,7 +123,7 @@ async function replaceAll(
   { names = 'short', signal, onProgress }: ConvertOptions,
 ): Promise<Converted['report']> {
   const { weights: found, skipped } = findWeights(model, mapping);
-  const shelf = new Shelf(new Emitter(model.graph, names));
+  const shelf = new Shelf(names);
   for (const [done, weight] of found.entries()) {
     signal?.throwIfAborted();
     weight.node.setInput(weight.index, await shelf.stored(weight));
@@ -139,27 +141,55 @@ async function replaceAll(
   };
 }
 
+/**
+ * In front of which node a weight is dequantized: the first reader, or what it lies in, in the graph of the weight; in front
+ * of the outermost loop around that graph, so that it is done once.
+ */
+function placeOf(reader: Node, value: Value): Node {
+  let place = reader;
+  for (let node = reader, inside = true; ;) {
+    const { graph } = node;
+    if (graph === value.graph) inside = false;
+    const owner = graph?.owner;
+    if (owner === undefined) return place;
+    if (inside || owner.is('Loop') || owner.is('Scan')) place = owner;
+    node = owner;
+  }
+}
+
 /** The stored weights: one that several nodes read in the same way is stored once. */
 class Shelf {
-  readonly #emitter: Emitter;
+  readonly #names: NameStyle;
+  /** onnxruntime 1.30 does not load a DequantizeLinear in a body whose constants are not there. */
+  readonly #emitters = new Map<Graph, Emitter>();
   readonly #quantized = new QuantizedWeights();
-  readonly #known = new Map<string, Value>();
+  /** Graphs beside each other may have constants of the same name. */
+  readonly #known = new Map<Value, Map<string, Value>>();
   readonly weights: QuantizedWeight[] = [];
 
-  constructor(emitter: Emitter) {
-    this.#emitter = emitter;
+  constructor(names: NameStyle) {
+    this.#names = names;
+  }
+
+  #emitterIn(graph: Graph): Emitter {
+    const emitter = this.#emitters.get(graph) ?? new Emitter(graph, this.#names);
+    this.#emitters.set(graph, emitter);
+    return emitter;
   }
 
   async stored({ node, value, axis, spec }: FoundWeight): Promise<Value> {
-    const key = JSON.stringify([value.name, axis, spec]);
-    const known = this.#known.get(key);
+    const key = JSON.stringify([axis, spec]);
+    const byUse = this.#known.get(value) ?? new Map<string, Value>();
+    this.#known.set(value, byUse);
+    const known = byUse.get(key);
     if (known !== undefined) return known;
     const { name } = value;
     const data = await this.#quantized.weight(value, { spec, axis });
     const { dtype, codes, scaleData } = data;
     this.weights.push({ name, dtype, scales: scaleData.length, elements: elementCount(codes.shape) });
-    const made = this.#emitter.dequantized(name, data, node);
-    this.#known.set(key, made);
+    const place = placeOf(node, value);
+    const made = this.#emitterIn(place.graph ?? value.graph).dequantized(name, data, place);
+    byUse.set(key, made);
     return made;
   }
 }

@@ -24,7 +24,7 @@ import type { QConfigMapping } from 'zeropoint';
 import { withConfig } from '../config/with-config.ts';
 import { checkOutput, defaultOutput, stageOutput, totalSize } from '../files.ts';
 import { runVerb, type Context } from '../frame.ts';
-import { algorithmOf, checkBlockWords, decideMode, type ModeDecision } from '../mode.ts';
+import { checkBlockWords, choosesByData, decideMode, type ModeDecision } from '../mode.ts';
 import { dataPart, openData } from '../open-data.ts';
 import type { ProgressFacts } from '../progress.ts';
 import { openRunner } from '../runtime.ts';
@@ -103,7 +103,7 @@ async function openJob(input: string, options: QuantizeOptions): Promise<Quantiz
       ? await prepared(original, choice, options)
       : { model: plan.ready.model, mapping: undefined };
   const data = await openData(model, options);
-  const isMeasured = choice.mode === 'static' || algorithmOf(choice, options) === 'gptq';
+  const isMeasured = choice.mode === 'static' || choosesByData(choice, options);
   const measured = isMeasured && data !== undefined ? [dataPart(data, options)] : null;
   const calibration = plan === undefined ? measured : plan.file.data;
   return { input, output, options, choice, original, model, mapping, data, calibration, plan: plan?.ready };

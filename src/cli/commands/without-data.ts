@@ -13,7 +13,7 @@ import {
   type QuantizationReport,
   type QuantizeWeightsOptions,
 } from 'zeropoint/onnx';
-import { algorithmOf } from '../mode.ts';
+import { algorithmOf, choosesByData } from '../mode.ts';
 import { openRunner } from '../runtime.ts';
 import { matchingNames, patternSource } from '../config/node-names.ts';
 import { UsageError } from '../errors.ts';
@@ -72,7 +72,8 @@ function weightSettings({ options, model, data, choice }: QuantizeJob): Quantize
     embeddingForm,
     ...fromFile,
     ...Object.fromEntries(words.filter(([, value]) => value !== undefined)),
-    ...(algorithm === 'gptq' && data !== undefined && { batches: () => data.batches(), runner: openRunner }),
+    ...(choosesByData(choice, options) &&
+      data !== undefined && { batches: () => data.batches(), runner: openRunner }),
     ...(format !== undefined && format !== 'by-channel' && { format }),
     overrides: overrides.map(({ nodes, ...others }, i) => {
       matchingNames(model, nodes, `${config}: weights.overrides.${i}.nodes`);

@@ -85,16 +85,15 @@ const blocks = {
   ),
 };
 
+const ALGORITHM = v.picklist(['rtn', 'mse', 'hqq', 'gptq']);
+
 const WEIGHTS = v.strictObject({
   format: about(
     v.picklist(['matmul-nbits', 'bnb4', 'dequantize-linear', 'by-channel']),
     'Operator that reads the blocks; by-channel: int8 with one scale a channel, convolutions too.',
   ),
   ...blocks,
-  algorithm: about(
-    v.picklist(['rtn', 'mse', 'hqq', 'gptq']),
-    'How codes are chosen. Default rtn; gptq is the most exact, and needs data.',
-  ),
+  algorithm: about(ALGORITHM, 'How codes are chosen. Default rtn; gptq is the most exact, and needs data.'),
   bnb4Type: about(v.picklist(['nf4', 'fp4']), 'Code book of bnb4. Default nf4.'),
   embeddings: about(v.union([v.literal(false), v.picklist([4, 8])]), 'Bits of tables. Default 8.'),
   embeddingForm: about(
@@ -103,7 +102,11 @@ const WEIGHTS = v.strictObject({
   ),
   overrides: about(
     v.array(
-      v.strictObject({ nodes: v.pipe(v.string(), v.description('Name; * stands for anything.')), ...blocks }),
+      v.strictObject({
+        nodes: v.pipe(v.string(), v.description('Name; * stands for anything.')),
+        ...blocks,
+        algorithm: about(ALGORITHM, 'Default: as above.'),
+      }),
     ),
     'Other settings for some nodes; the first that matches wins.',
   ),

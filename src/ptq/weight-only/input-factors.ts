@@ -21,6 +21,12 @@ import type { JobOptions } from '../job.ts';
 /** Bytes of matrices that are held together. */
 const BUDGET = 268_435_456;
 
+/**
+ * Most inputs of a product. Two matrices of K² float64 stand side by side while the factor is made, and the runtime gives a
+ * third in float32: 5.4 GB at this limit, and some 10^12 multiplications.
+ */
+export const MOST_INPUTS = 16_384;
+
 /** What some weight is multiplied with: values of the main graph, each with K elements along its last axis. */
 export interface WeightInputs {
   readonly values: readonly string[];

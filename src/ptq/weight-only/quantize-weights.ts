@@ -33,7 +33,7 @@ const INT4_IR_VERSION = 10;
  *
  * @throws RangeError for an option that does not exist, an override that names no node with a weight, or a QConfigMapping
  *   with a name or pattern that is about no node;
- *   UnsupportedError UNSUPPORTED_OPSET below opset 7; GraphError if the model is quantized already, has no weight that can
+ *   UnsupportedError UNSUPPORTED_OPSET below opset 7, UNSUPPORTED_FEATURE for gptq of a product of more than 16,384 inputs; GraphError if the model is quantized already, has no weight that can
  *   be, or one holds NaN or an infinity (beyond 128 MiB of results writeModel throws that); TypeError for gptq without
  *   batches, CalibrationError for batches that are empty or give values that are not finite
  */

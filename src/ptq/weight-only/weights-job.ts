@@ -1,4 +1,5 @@
 /** Edits one model: stores each weight once, puts the new nodes in place, and keeps count for the report. */
+import { UnsupportedError } from '../../errors.ts';
 import type { Graph } from '../../graph/graph.ts';
 import type { Model } from '../../graph/model.ts';
 import type { Node } from '../../graph/node.ts';
@@ -19,7 +20,7 @@ import {
   type Rewriter,
   type StoredWeight,
 } from './forms.ts';
-import { InputFactors, type WeightInputs } from './input-factors.ts';
+import { InputFactors, MOST_INPUTS, type WeightInputs } from './input-factors.ts';
 import type { NodeSettings, ResolvedOptions } from './options.ts';
 import type { Target } from './targets.ts';
 
@@ -66,6 +67,7 @@ export class WeightsJob {
     const { batches, runner = createRunner } = this.#options;
     if (targets.length === 0 || batches === undefined) return;
     for (const { node, value, matrix } of targets) {
+      checkInputs(node, matrix.cols);
       const values = new Set([...(this.#inputs.get(value)?.values ?? []), inputOf(node, 0).name]);
       this.#inputs.set(value, { values: [...values], size: matrix.cols });
     }
@@ -171,6 +173,19 @@ export class WeightsJob {
       replace: (init) => void graphOf(node).replaceNode(node, { ...init, name: node.name }),
     };
   }
+}
+
+/** What would take hours and most of a machine's memory is refused before data is read. */
+function checkInputs({ label }: Node, count: number): void {
+  if (count <= MOST_INPUTS) return;
+  throw new UnsupportedError(
+    `quantizeWeights: expected at most ${MOST_INPUTS} inputs of a product for gptq, got ${count} at ${label}`,
+    {
+      code: 'UNSUPPORTED_FEATURE',
+      hint: `Its memory and time grow with the square and the cube of that: give the node another algorithm, overrides: [{ nodes: '${label}', algorithm: 'mse' }].`,
+      details: { node: label, inputs: count },
+    },
+  );
 }
 
 /** The node itself, or the one in `graph` whose body it lies in. */
