@@ -1,4 +1,5 @@
 /** `zeropoint/onnx`: read, edit, quantize and write ONNX models. */
+export { nearestName } from './errors/nearest-name.ts';
 export { attr, toAttribute } from './graph/attribute.ts';
 export type { Attribute, AttributeInput, AttributeKind, SparseTensor } from './graph/attribute.ts';
 export { buildGraph, buildModel, GraphBuilder } from './graph/build.ts';
@@ -80,7 +81,7 @@ export type { Pass, PassResult, SkippedNode } from './passes/pass.ts';
 export { calibrate } from './ptq/calibrate.ts';
 export type { Batch, Batches, CalibrateOptions } from './ptq/calibrate.ts';
 export { convert } from './ptq/convert.ts';
-export type { Converted, ConvertOptions } from './ptq/convert.ts';
+export type { Converted, ConvertOptions, CopyOptions } from './ptq/convert.ts';
 export { onnxQConfig, staticQConfigMapping } from './ptq/default-qconfig.ts';
 export type { ActivationDType, DefaultQConfigOptions, WeightDType } from './ptq/default-qconfig.ts';
 export { identifyModel } from './ptq/identify-model.ts';

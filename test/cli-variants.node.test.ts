@@ -163,7 +163,11 @@ describe('one dtype for a page', () => {
       2,
       'got one for decoder, which is not there',
     ],
-    ['{"embed_tokens": "q5", "decoder_model_merged": "q4"}', 2, 'expected dtypes in plan of fp32, fp16'],
+    [
+      '{"embed_tokens": "q5", "decoder_model_merged": "q4"}',
+      2,
+      'expected plan.embed_tokens one of fp32, fp16',
+    ],
     ['{"embed_tokens": 4}', 1, 'expected a JSON object of dtypes by model, got {"embed_tokens":4}'],
     ['q4', 1, 'expected a JSON object of dtypes by model, got SyntaxError'],
   ])('--plan %s is refused', async (plan, code, message) => {

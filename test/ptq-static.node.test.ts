@@ -415,15 +415,13 @@ describe('bad input', () => {
   });
 
   it.each([
-    [undefined, 'undefined'],
-    [{}, 'undefined'],
-    [{ batches: { x: 1 } }, '[object Object]'],
-    [{ batches: 'data.npz' }, 'data.npz'],
-  ])('refuses %j without batches with a TypeError, before anything runs', async (settings, got) => {
+    [undefined, 'an object of options, got undefined'],
+    [{}, '{ batches } that can be iterated, got none'],
+    [{ batches: { x: 1 } }, 'batches that can be iterated, got an object'],
+    [{ batches: 'data.npz' }, "batches that can be iterated, got 'data.npz'"],
+  ])('refuses %j without batches with a TypeError, before anything runs', async (settings, text) => {
     const job = quantizeStatic(await zooModel('digits_mlp'), settings as unknown as QuantizeStaticOptions);
-    await expect(job).rejects.toThrow(
-      new TypeError(`quantizeStatic: expected { batches } that can be iterated, got ${got}`),
-    );
+    await expect(job).rejects.toThrow(new TypeError(`quantizeStatic: expected ${text}`));
   });
 
   it('no batch, NaN, wrong names, shapes and dtypes are named', async () => {

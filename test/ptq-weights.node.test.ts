@@ -491,7 +491,6 @@ describe('quantizeWeights', () => {
     ['accuracyLevel', { accuracyLevel: 5 as never }],
     ['format', { format: 'q4' as never }],
     ['bnb4Type', { bnb4Type: 'nf5' as never }],
-    ['symmetric', { symmetric: 'yes' as never }],
     ['overrides\\[0\\].bits', { overrides: [{ nodes: 'matmul', bits: 5 as never }] }],
   ])('refuses %s with a RangeError: %j', async (option, options) => {
     await expect(quantizeWeights(matMul(), options)).rejects.toThrow(RangeError);
@@ -500,7 +499,9 @@ describe('quantizeWeights', () => {
 
   it('refuses an option that does not exist', async () => {
     const typo = { blocksize: 64 } as QuantizeWeightsOptions;
-    await expect(quantizeWeights(matMul(), typo)).rejects.toThrow(/expected an option .*, got blocksize/);
+    await expect(quantizeWeights(matMul(), typo)).rejects.toThrow(
+      /expected options .*, got unknown option 'blocksize': did you mean 'blockSize'/,
+    );
   });
 
   it('says an old model in opset 21 where DequantizeLinear needs it, and reports that', async () => {

@@ -250,12 +250,12 @@ describe('bad input: nothing is written', () => {
 
   it('words that do not exist, and an abort', async () => {
     const source = await bytesOf(twoInputs());
-    expect(String(await refused(source, { dtypes: ['q5'] }))).toContain('expected dtypes of fp16, q8');
+    expect(String(await refused(source, { dtypes: ['q5'] }))).toContain('expected dtypes[0] one of fp16, q8');
     expect(String(await refused(source, { dtypes: [] }))).toContain(
       'expected at least one of dtypes, got none',
     );
     expect(String(await refused(source, { preset: 'node' }))).toContain(
-      'expected preset of web, transformersjs-3',
+      'expected preset one of web, transformersjs-3',
     );
     const controller = new AbortController();
     const { files, options } = intoMemory();

@@ -14,6 +14,8 @@
  * 3. Weights or biases that are computed, shared with other nodes, or not float32: not a pair.
  * 4. Equalizing would not lower the error on int8 by {@link LEAST_GAIN} dB: the chain is left, with the reason.
  */
+import { checkOptions, type Rule } from '../errors/check-options.ts';
+import { BOOLEAN } from '../errors/option-rules.ts';
 import { memorySource } from '../graph/tensor-source.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
@@ -30,6 +32,8 @@ export interface EqualizeOptions {
   /** How the weights will be quantized: with one scale an output channel, or one for all. Default true. */
   readonly perChannel?: boolean;
 }
+
+const RULES = { perChannel: BOOLEAN } satisfies Record<keyof EqualizeOptions, Rule>;
 
 /**
  * Mean gain of a chain's pairs in dB below which it is left as it is: one bit. The estimate is made without data; below that
@@ -84,6 +88,7 @@ interface Pair {
  * (`clean`). The weights of the layers concerned are held in memory together.
  */
 export async function equalizeLayers(model: Model, options: EqualizeOptions = {}): Promise<PassResult> {
+  checkOptions('equalizeLayers', options, RULES);
   const { perChannel = true } = options;
   const copy = model.clone();
   const skipped: SkippedNode[] = [];

@@ -35,7 +35,7 @@ export async function openData(
     seed,
     shard,
   };
-  if (await isFolder(path)) return openFolder(path, model, { ...options, ...dealing });
+  if (await isFolder(path)) return openFolder(path, model, options, dealing);
   const word = IMAGE_WORDS.find((name) => options[name] !== undefined);
   if (word !== undefined) {
     throw new UsageError(
@@ -73,16 +73,22 @@ const IMAGE = /\.(png|jpe?g|webp|gif|bmp|tiff?|avif)$/i;
 async function openFolder(
   path: string,
   model: Model,
-  options: DataOptions & CalibrationDataOptions,
+  { size, crop, mean, std, scale, layout, channels }: DataOptions,
+  dealing: CalibrationDataOptions,
 ): Promise<CalibrationData> {
   const files = (await readdir(path, { recursive: true })).filter((name) => IMAGE.test(name));
   // By the path with slashes, code unit by code unit: the same order on every system.
   const order = (name: string): string => name.split(sep).join('/');
   const sorted = files.toSorted((a, b) => (order(a) < order(b) ? -1 : 1)).map((name) => join(path, name));
   return openImageData(sorted, inputValues(model), {
-    ...options,
-    size: sides(options.size),
-    crop: sides(options.crop),
+    ...dealing,
+    size: sides(size),
+    crop: sides(crop),
+    mean,
+    std,
+    scale,
+    layout,
+    channels,
     sharp: await openSharp(),
   });
 }

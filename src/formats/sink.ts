@@ -2,6 +2,8 @@
  * Where files are written to: paths, browser file handles, streams, memory, or an object of the caller's. Several files
  * that belong together (a model and its external data) are committed together or not at all, as far as the target can.
  */
+import { checkOptions } from '../errors/check-options.ts';
+import { BOOLEAN } from '../errors/option-rules.ts';
 import { QuantError } from '../errors.ts';
 import type { Span } from './protobuf/schema.ts';
 
@@ -82,6 +84,7 @@ export async function directorySink(
   name: string,
   options: { readonly overwrite?: boolean } = {},
 ): Promise<Sink> {
+  checkOptions('directorySink', options, { overwrite: BOOLEAN });
   const existing = await folder.getFileHandle(name).catch(() => undefined);
   if (existing !== undefined && options.overwrite !== true) {
     throw new QuantError(`${name}: expected no file of that name in the folder, got one`, {

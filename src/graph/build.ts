@@ -7,6 +7,8 @@
  *     b.output(b.op('Relu', [b.op('MatMul', [x, w])]), 'y');
  *   });
  */
+import { checkOptions, type Rule } from '../errors/check-options.ts';
+import { recordOf, wholeFrom } from '../errors/option-rules.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { AttributeInput } from './attribute.ts';
 import type { ElementType } from './element-type.ts';
@@ -25,6 +27,12 @@ export interface BuildOptions {
   /** Versions of other operator sets, by domain. */
   readonly opsets?: Readonly<Record<string, number>>;
 }
+
+const RULES = {
+  opset: wholeFrom(1),
+  irVersion: wholeFrom(1),
+  opsets: recordOf(wholeFrom(1)),
+} satisfies Record<keyof BuildOptions, Rule>;
 
 const DEFAULTS = { opset: 21, irVersion: 10 } as const;
 
@@ -89,6 +97,7 @@ export function buildGraph(build: (builder: GraphBuilder) => void, name = 'test'
 
 /** A model around a graph, by default of opset 21 and IR version 10. */
 export function buildModel(build: (builder: GraphBuilder) => void, options: BuildOptions = {}): Model {
+  checkOptions('buildModel', options, RULES);
   const { opset = DEFAULTS.opset, irVersion = DEFAULTS.irVersion, opsets } = options;
   return new Model(buildGraph(build), {
     irVersion,

@@ -3,6 +3,8 @@
  * through Node.setInput, so that producers, uses, names and order stay true. Names inside If, Loop and Scan bodies
  * resolve to values of the graphs around them.
  */
+import { checkOptions, type Rule } from '../errors/check-options.ts';
+import { BOOLEAN, FUNCTION } from '../errors/option-rules.ts';
 import { GraphError } from '../errors.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { AttributeInput, SparseTensor } from './attribute.ts';
@@ -42,6 +44,11 @@ export interface ReplaceOptions {
   /** Whether graph outputs move too; their names stay. Default true. */
   readonly outputs?: boolean;
 }
+
+const REPLACE_RULES = {
+  filter: FUNCTION,
+  outputs: BOOLEAN,
+} satisfies Record<keyof ReplaceOptions, Rule>;
 
 /** A graph that can be edited; see the head of this file for what stays true. */
 export class Graph {
@@ -282,6 +289,7 @@ export class Graph {
    * initializer, or an output already), an Identity node gives the old name.
    */
   replaceAllUses(old: Value, replacement: Value, options: ReplaceOptions = {}): void {
+    checkOptions('replaceAllUses', options, REPLACE_RULES);
     const { filter, outputs = true } = options;
     if (old === replacement) return;
     for (const use of old.uses) {

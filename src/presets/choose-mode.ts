@@ -8,8 +8,11 @@
  * - What only multiplies matrices: static with data, dynamic without.
  * - WebGPU computes in float: weights alone.
  */
+import { checkOptions, type Rule } from '../errors/check-options.ts';
+import { BOOLEAN, oneOf } from '../errors/option-rules.ts';
 import type { Model } from '../graph/model.ts';
-import type { OnnxBackend } from '../qconfig/onnx-backends.ts';
+import { ONNX_BACKENDS, type OnnxBackend } from '../qconfig/onnx-backends.ts';
+import { checkNotQuantized } from '../ptq/check-model.ts';
 import { netOf, type Net, type NetKind } from './net-kind.ts';
 import type { Mode } from './targets.ts';
 
@@ -29,6 +32,11 @@ export interface ModeFacts {
   /** Default `onnxruntime-cpu`. */
   readonly target?: OnnxBackend;
 }
+
+const RULES = {
+  hasData: BOOLEAN,
+  target: oneOf(...ONNX_BACKENDS),
+} satisfies Record<keyof ModeFacts, Rule>;
 
 interface Way extends Omit<ModeChoice, 'reason'> {
   /** Follows what was found, such as `a conv net: 20 convolutions`. */
@@ -87,12 +95,15 @@ const CHOICES: Readonly<Record<OnnxBackend, Readonly<Record<NetKind, Ways>>>> = 
 };
 
 /**
- * The mode for a model, from its header alone. Always gives one; whether the model has anything to quantize, the mode's
- * own function says.
+ * The mode for a model, from its header alone. Whether the model has anything to quantize, the mode's own function says.
  *
+ * @throws GraphError GRAPH_NOT_QUANTIZABLE for a model that is quantized already: what is left in float was left on purpose,
+ *   and no mode but float16, if it is asked for, takes it
  * @example chooseMode(model, { hasData: true, target: 'onnxruntime-web' }) // { mode: 'static', reason: 'a conv net: ...' }
  */
 export function chooseMode(model: Model, facts: ModeFacts = {}): ModeChoice {
+  checkOptions('chooseMode', facts, RULES);
+  checkNotQuantized(model);
   const { hasData = false, target = 'onnxruntime-cpu' } = facts;
   const net = netOf(model);
   const { because, ...way } = wayFor(net, CHOICES[target][net.kind], hasData);

@@ -5,6 +5,8 @@
  * Tried and rejected: beginning the next run before observers look at this one. onnxruntime-node computes inside a
  * callback of the event loop, so nothing else runs meanwhile, and two batches of activations are held.
  */
+import { checkOptions, type Rule } from '../errors/check-options.ts';
+import { ANYTHING, FUNCTION } from '../errors/option-rules.ts';
 import { CalibrationError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import type { Observer } from '../observers/index.ts';
@@ -15,6 +17,7 @@ import { makeObserver } from './observer-spec.ts';
 import { Watch } from './watch.ts';
 import type { TensorLike } from '../tensor/tensor.ts';
 import type { JobOptions } from './job.ts';
+import { JOB_RULES } from './option-rules.ts';
 import type { Plan, PlannedActivation } from './plan.ts';
 
 /** Inputs of the model by name, for one run. The first axis counts samples, unless calibration data says how many. */
@@ -34,6 +37,12 @@ export interface CalibrateOptions extends JobOptions {
   readonly model?: Model | undefined;
 }
 
+const RULES = {
+  ...JOB_RULES,
+  checkpoint: FUNCTION,
+  model: ANYTHING,
+} satisfies Record<keyof CalibrateOptions, Rule>;
+
 /**
  * A plan whose activations hold what their observers saw. A plan that already holds something goes on from there, so
  * a data set can be shown in parts.
@@ -48,6 +57,7 @@ export async function calibrate(
   batches: Batches,
   options: CalibrateOptions = {},
 ): Promise<Plan> {
+  checkOptions('calibrate', options, RULES);
   const { signal, onProgress, checkpoint, model = runner.model } = options;
   const observers = openObservers(plan);
   const watched = Array.from(observers, ([key, observer]) => ({

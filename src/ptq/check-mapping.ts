@@ -1,4 +1,5 @@
 /** A name that was mistyped must not leave a node as it would be without it. */
+import { editDistance } from '../errors/nearest-name.ts';
 import type { Model } from '../graph/model.ts';
 import { anchored, scopesOf, type QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 
@@ -83,18 +84,4 @@ function advice(wanted: string, names: readonly string[]): string {
     .map(({ name }) => name);
   const list = (near.length > 0 ? near : names).slice(0, SHOWN).map((name) => JSON.stringify(name));
   return `${near.length > 0 ? 'near it' : 'names look like'}: ${list.join(', ')}`;
-}
-
-/** Levenshtein: insertions, removals and replacements that make `b` of `a`. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = row[j - 1] + Number(a[i - 1] !== b[j - 1]);
-      next.push(Math.min(replaced, row[j] + 1, next[j - 1] + 1));
-    }
-    row = next;
-  }
-  return row[b.length];
 }

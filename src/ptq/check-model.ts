@@ -2,16 +2,22 @@
 import { GraphError } from '../errors.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
+import type { Node } from '../graph/node.ts';
 import type { SkippedNode } from '../passes/pass.ts';
 
 const QUANTIZED_OPS =
   /^(QuantizeLinear|DynamicQuantizeLinear|MatMulInteger|ConvInteger|QLinear.+|QGemm|MatMulNBits|MatMulBnb4|GatherBlockQuantized|DynamicQuantizeLSTM|QAttention|QEmbedLayerNormalization)$/;
 
+/** DequantizeLinear of a constant is a weight that was quantized; of a graph input it only scales what comes in. */
+function isQuantized({ opType, inputs }: Node): boolean {
+  return QUANTIZED_OPS.test(opType) || (opType === 'DequantizeLinear' && inputs[0]?.constant !== undefined);
+}
+
 /** How often each operator stands in a model that computes with integers, or stores weights as such. */
 export function quantizedOps(model: Model): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
-  for (const { opType } of model.graph.allNodes()) {
-    if (QUANTIZED_OPS.test(opType)) counts.set(opType, (counts.get(opType) ?? 0) + 1);
+  for (const node of model.graph.allNodes()) {
+    if (isQuantized(node)) counts.set(node.opType, (counts.get(node.opType) ?? 0) + 1);
   }
   return counts;
 }
@@ -23,7 +29,7 @@ export function checkNotQuantized(model: Model): void {
 
 function checkGraph(graph: Graph): void {
   for (const node of graph.allNodes()) {
-    if (!QUANTIZED_OPS.test(node.opType)) continue;
+    if (!isQuantized(node)) continue;
     throw new GraphError(`quantize: expected a float model, got one that is quantized (${node.label})`, {
       code: 'GRAPH_NOT_QUANTIZABLE',
       hint: 'Start from the float model that this file was made from.',

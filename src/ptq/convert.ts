@@ -2,6 +2,7 @@
  * A model and its calibrated plan → the quantized model in QDQ form, and a report. The input model is not changed; the
  * copy shares the weights that stay as they are, and loads the others one at a time.
  */
+import { checkOptions } from '../errors/check-options.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
@@ -17,6 +18,7 @@ import { Emitter } from './emit.ts';
 import { gridOfTable, saturates } from './grids.ts';
 import type { JobOptions } from './job.ts';
 import type { NameStyle } from './names.ts';
+import { CONVERT_RULES } from './option-rules.ts';
 import type { Plan, PlannedNode } from './plan.ts';
 import { policyOf } from './ops/index.ts';
 import type { InputRole } from './ops/policy.ts';
@@ -36,25 +38,29 @@ export interface Converted {
   readonly report: QuantizationReport;
 }
 
-/** How to write what was planned, and how to follow the job. */
-export interface ConvertOptions extends JobOptions {
+/** How dynamic, weight-only and float16 results are written, and how to follow the job. */
+export interface CopyOptions extends JobOptions {
   /** How the added values and nodes are named. Default 'short'. */
   readonly names?: NameStyle;
+  /** Dynamic and weights alone: take a model that holds integer operators already, and do what is float in it. Default false. */
+  readonly allowQuantized?: boolean;
+}
+
+/** How to write what was planned, and how to follow the job. */
+export interface ConvertOptions extends CopyOptions {
   /**
    * - `qdq`: operators stay what they were, between QuantizeLinear and DequantizeLinear, for the runtime to fuse.
    * - `qoperator`: onnxruntime's integer operators where there are any (8-bit codes only), see `toQOperator`.
    *
-   * Default 'qdq'. Static quantization only.
+   * Default 'qdq'.
    */
   readonly format?: 'qdq' | 'qoperator';
   /**
    * A pair for each reader of a value instead of one for all: TensorRT, for one, cannot share them. A value that several
-   * quantized nodes read goes to everything else, graph outputs too, as the float that it was. Default false. Static
-   * quantization in QDQ form only.
+   * quantized nodes read goes to everything else, graph outputs too, as the float that it was. Default false. QDQ
+   * form only.
    */
   readonly dedicatedPairs?: boolean;
-  /** Dynamic and weights alone: take a model that holds integer operators already, and do what is float in it. Default false. */
-  readonly allowQuantized?: boolean;
 }
 
 /**
@@ -65,6 +71,7 @@ export interface ConvertOptions extends JobOptions {
  *   UNSUPPORTED_DTYPE if QOperator form is asked for with codes that have not 8 bits
  */
 export async function convert(model: Model, plan: Plan, options: ConvertOptions = {}): Promise<Converted> {
+  checkOptions('convert', options, CONVERT_RULES);
   checkFormat(plan, options);
   const copy = model.clone();
   const planned = selectPlanned(copy, plan);

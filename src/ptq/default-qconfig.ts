@@ -3,6 +3,8 @@
  * WebAssembly are fastest with unsigned activations). Weights: int8, symmetric, -127..127, one scale a channel. Scales and
  * zero points by the rule of onnxruntime's quantizer, so that the same data gives the same numbers as there.
  */
+import { checkOptions, type Rule } from '../errors/check-options.ts';
+import { ANYTHING, BOOLEAN, FUNCTION } from '../errors/option-rules.ts';
 import { MinMaxObserver, PerChannelMinMaxObserver } from '../observers/index.ts';
 import { QConfig } from '../qconfig/qconfig.ts';
 import { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
@@ -34,6 +36,16 @@ export interface DefaultQConfigOptions {
   readonly reduceRange?: boolean;
 }
 
+const RULES = {
+  perChannel: BOOLEAN,
+  activation: FUNCTION,
+  activationDType: ANYTHING,
+  activationSymmetric: BOOLEAN,
+  weightDType: ANYTHING,
+  weightSymmetric: BOOLEAN,
+  reduceRange: BOOLEAN,
+} satisfies Record<keyof DefaultQConfigOptions, Rule>;
+
 /** Names of dtypes in observers: PyTorch's for 8 bits. */
 const ACTIVATION_DTYPES = {
   uint8: 'quint8',
@@ -57,6 +69,7 @@ const WEIGHT_DTYPES = {
  *   beside `activationDType` or `activationSymmetric`
  */
 export function onnxQConfig(options: DefaultQConfigOptions = {}): QConfig {
+  checkOptions('onnxQConfig', options, RULES);
   return new QConfig({ activation: activationOf(options), weight: weightOf(options) });
 }
 

@@ -3,6 +3,8 @@
  *
  *   digest = FNV-1a over nodes (operator, inputs, outputs), inputs, outputs and constants (name, type, shape, first bytes)
  */
+import { checkOptions } from '../errors/check-options.ts';
+import { TEXT, wholeFrom } from '../errors/option-rules.ts';
 import { Fnv } from '../graph/fnv.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
@@ -26,8 +28,10 @@ const SAMPLED_CONSTANTS = 1024;
 /** The model as read, before any pass. */
 export async function identifyModel(
   model: Model,
-  { name, size }: { readonly name: string; readonly size: number },
+  file: { readonly name: string; readonly size: number },
 ): Promise<ModelIdentity> {
+  checkOptions('identifyModel', file, { name: TEXT, size: wholeFrom(0) });
+  const { name, size } = file;
   const hash = new Fnv();
   const { graph } = model;
   for (const value of [...graph.inputs, ...graph.outputs])

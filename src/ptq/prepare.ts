@@ -1,4 +1,6 @@
 /** model + QConfigMapping → Plan: which nodes, which values are observed and how, what stays in float and why. */
+import { checkOptions, type Rule } from '../errors/check-options.ts';
+import { oneOf } from '../errors/option-rules.ts';
 import type { Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
 import type { Value } from '../graph/value.ts';
@@ -25,6 +27,8 @@ export interface PrepareOptions {
   readonly coverage?: Coverage;
 }
 
+export const PREPARE_RULES = { coverage: oneOf(...COVERAGES) } satisfies Record<keyof PrepareOptions, Rule>;
+
 /**
  * Makes the plan of a static quantization. Nothing is inserted and the model is not changed; run the passes of
  * `clean` first, so that batch normalizations are folded and identities are gone.
@@ -43,6 +47,7 @@ export function prepare(
   qconfigMapping: QConfigMapping = staticQConfigMapping(),
   options: PrepareOptions = {},
 ): Plan {
+  checkOptions('prepare', options, PREPARE_RULES);
   checkMapping(qconfigMapping, model);
   return planOf(model, qconfigMapping, options);
 }
@@ -72,6 +77,7 @@ export function opsetToPrepare(
   qconfigMapping: QConfigMapping,
   options: PrepareOptions = {},
 ): number {
+  checkOptions('opsetToPrepare', options, PREPARE_RULES);
   checkOpset(model);
   checkNotQuantized(model);
   const { nodes } = choose(model, qconfigMapping, options);

@@ -2,18 +2,21 @@
  * Dynamic quantization: weights in 8 bits, activations as uint8 with a range found at each run. No calibration.
  * What becomes what: dynamic/, one file a family of operators. Bodies of If, Loop and Scan are included.
  */
+import { checkOptions, type Rule } from '../errors/check-options.ts';
+import { BOOLEAN, oneOf } from '../errors/option-rules.ts';
 import type { Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
 import type { Value } from '../graph/value.ts';
 import { inputOf } from '../passes/access.ts';
 import type { SkippedNode } from '../passes/pass.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
-import type { Converted, ConvertOptions } from './convert.ts';
+import type { Converted, CopyOptions } from './convert.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import type { DynamicForm } from './dynamic/form.ts';
 import { DYNAMIC_RULES, formOf, type DynamicRules } from './dynamic/index.ts';
 import { DynamicWriter } from './dynamic/writer.ts';
 import { checkDynamicWeight, observerSpec } from './observer-spec.ts';
+import { COPY_RULES, MAPPING } from './option-rules.ts';
 import type { ObserverSpec } from './plan.ts';
 import { quantizeCopy, type Work } from './quantize-copy.ts';
 
@@ -36,6 +39,15 @@ export interface QuantizeDynamicOptions {
   readonly rules?: DynamicRules;
 }
 
+const RULES = {
+  qconfigMapping: MAPPING,
+  perChannel: BOOLEAN,
+  weightDType: oneOf('int8', 'uint8'),
+  reduceRange: BOOLEAN,
+  convolutions: BOOLEAN,
+  rules: oneOf(...DYNAMIC_RULES),
+} satisfies Record<keyof QuantizeDynamicOptions, Rule>;
+
 /**
  * Quantizes every MatMul and Gemm whose weight is a constant, every LSTM, and the tables of Gather. The model is not changed.
  *
@@ -44,19 +56,16 @@ export interface QuantizeDynamicOptions {
  */
 export async function quantizeDynamic(
   model: Model,
-  { qconfigMapping, convolutions = false, rules = 'zeropoint', ...weights }: QuantizeDynamicOptions = {},
-  options: Omit<ConvertOptions, 'format'> = {},
+  settings: QuantizeDynamicOptions = {},
+  options: CopyOptions = {},
 ): Promise<Converted> {
-  checkRules(rules);
+  checkOptions('quantizeDynamic', settings, RULES);
+  checkOptions('quantizeDynamic', options, COPY_RULES);
+  const { qconfigMapping, convolutions = false, rules = 'zeropoint', ...weights } = settings;
   const mapping = qconfigMapping ?? staticQConfigMapping(weights);
   const edit = (copy: Model): Promise<Work> => quantizeNodes(copy, { mapping, convolutions, rules }, options);
   const { allowQuantized } = options;
   return quantizeCopy(model, { mode: 'dynamic', raiseTo: DYNAMIC_OPSET, mapping, allowQuantized, edit });
-}
-
-function checkRules(rules: string): void {
-  if (DYNAMIC_RULES.includes(rules)) return;
-  throw new RangeError(`quantizeDynamic: expected rules ${DYNAMIC_RULES.join(' or ')}, got ${rules}`);
 }
 
 /** What is wanted. */
@@ -75,7 +84,7 @@ interface Chosen {
 async function quantizeNodes(
   { graph }: Model,
   choice: Choice,
-  { names = 'short', signal, onProgress }: ConvertOptions,
+  { names = 'short', signal, onProgress }: CopyOptions,
 ): Promise<Work> {
   const { chosen, skipped } = choose([...graph.allNodes()], choice);
   const readers = chosen.filter(({ form }) => form.quantizesInput).map(({ node }) => node);

@@ -1,4 +1,6 @@
 /** clean → raiseOpset (where the form needs it) → prepare → equalizeLayers → calibrate → convert, in one call. */
+import { checkOptions, type Rule } from '../errors/check-options.ts';
+import { byType, FUNCTION, ITERABLE, withMethods } from '../errors/option-rules.ts';
 import type { Model } from '../graph/model.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import { createRunner } from '../runners/index.ts';
@@ -8,7 +10,8 @@ import { convert, type Converted, type ConvertOptions } from './convert.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import type { PrepareOptions } from './prepare.ts';
 import { checkFormat } from './qoperator/check-format.ts';
-import { readyStatic } from './ready-static.ts';
+import { CONVERT_RULES } from './option-rules.ts';
+import { READY_RULES, readyStatic } from './ready-static.ts';
 
 /** Data and configuration of {@link quantizeStatic}. */
 export interface QuantizeStaticOptions extends PrepareOptions {
@@ -29,6 +32,12 @@ export interface QuantizeStaticOptions extends PrepareOptions {
   readonly equalize?: boolean;
 }
 
+const RULES = {
+  ...READY_RULES,
+  batches: ITERABLE,
+  runner: byType({ function: FUNCTION, object: withMethods('a ModelRunner', 'run') }),
+} satisfies Record<keyof QuantizeStaticOptions, Rule>;
+
 /**
  * Static post-training quantization: integers for weights and activations, QDQ form. The model is not changed. A model
  * whose opset has no form for what the mapping asks is raised to the oldest that has one, and the report says so.
@@ -43,7 +52,9 @@ export async function quantizeStatic(
   settings: QuantizeStaticOptions,
   options: ConvertOptions = {},
 ): Promise<Converted> {
-  checkBatches(settings);
+  checkOptions('quantizeStatic', settings, RULES);
+  if (settings.batches === undefined) throw noBatches();
+  checkOptions('quantizeStatic', options, CONVERT_RULES);
   const {
     batches,
     qconfigMapping = staticQConfigMapping(),
@@ -57,7 +68,9 @@ export async function quantizeStatic(
   checkFormat(plan, options);
   const own = typeof runner === 'function' ? await runner(ready) : runner;
   try {
-    const calibrated = await calibrate(plan, own, batches, { ...options, model: ready });
+    const { signal, onProgress } = options;
+    const following = { model: ready, ...(signal && { signal }), ...(onProgress && { onProgress }) };
+    const calibrated = await calibrate(plan, own, batches, following);
     const { model: converted, report } = await convert(ready, calibrated, options);
     return {
       model: converted,
@@ -68,13 +81,7 @@ export async function quantizeStatic(
   }
 }
 
-/** Throws TypeError without data, before anything is computed. */
-function checkBatches(settings: { readonly batches?: unknown } | undefined): void {
-  const batches = settings?.batches;
-  const isIterable =
-    typeof batches === 'object' &&
-    batches !== null &&
-    (Symbol.iterator in batches || Symbol.asyncIterator in batches);
-  if (isIterable) return;
-  throw new TypeError(`quantizeStatic: expected { batches } that can be iterated, got ${String(batches)}`);
+/** Before anything is computed. */
+function noBatches(): TypeError {
+  return new TypeError('quantizeStatic: expected { batches } that can be iterated, got none');
 }

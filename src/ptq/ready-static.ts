@@ -2,6 +2,8 @@
  * What a model becomes before it is calibrated: clean → raiseOpset (where the form needs it) → equalizeLayers. A plan
  * speaks of that model; from the original and the plan it is made again, so that a plan can be kept without it.
  */
+import { checkOptions, type Rule } from '../errors/check-options.ts';
+import { BOOLEAN } from '../errors/option-rules.ts';
 import { equalizeLayers } from '../algorithms/cross-layer-equalization.ts';
 import type { Model } from '../graph/model.ts';
 import { factoryFromJSON } from '../observers/index.ts';
@@ -12,7 +14,8 @@ import { checkMapping } from './check-mapping.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import { isPerChannel, neededOpset } from './observer-spec.ts';
 import type { Plan, PlannedNode } from './plan.ts';
-import { opsetToPrepare, planOf, type PrepareOptions } from './prepare.ts';
+import { MAPPING } from './option-rules.ts';
+import { opsetToPrepare, planOf, PREPARE_RULES, type PrepareOptions } from './prepare.ts';
 
 /** A model that can be calibrated and converted, and its plan. */
 export interface ReadyModel {
@@ -32,8 +35,15 @@ export interface ReadyOptions extends PrepareOptions {
   readonly equalize?: boolean;
 }
 
+export const READY_RULES = {
+  ...PREPARE_RULES,
+  qconfigMapping: MAPPING,
+  equalize: BOOLEAN,
+} satisfies Record<keyof ReadyOptions, Rule>;
+
 /** The first part of `quantizeStatic`, for those who calibrate and convert at different times. @throws what prepare throws */
 export async function readyStatic(model: Model, options: ReadyOptions = {}): Promise<ReadyModel> {
+  checkOptions('readyStatic', options, READY_RULES);
   const { qconfigMapping = staticQConfigMapping(), equalize = true, coverage = 'kernels' } = options;
   const cleaned = (await clean(model)).model;
   const raised = (await raiseOpset(cleaned, opsetToPrepare(cleaned, qconfigMapping, { coverage }))).model;
@@ -46,8 +56,10 @@ export async function readyStatic(model: Model, options: ReadyOptions = {}): Pro
 export async function readyForPlan(
   model: Model,
   plan: Plan,
-  { equalize = true }: { readonly equalize?: boolean } = {},
+  options: Pick<ReadyOptions, 'equalize'> = {},
 ): Promise<ReadyModel> {
+  checkOptions('readyForPlan', options, { equalize: BOOLEAN });
+  const { equalize = true } = options;
   const cleaned = (await clean(model)).model;
   const raised = (await raiseOpset(cleaned, Math.max(cleaned.opset, neededOpset(plan.nodes)))).model;
   return balanced(model, raised, plan, equalize);

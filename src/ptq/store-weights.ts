@@ -7,6 +7,7 @@
  * fifths of the time that integer activations take. A native CPU dequantizes at each run: 2.3 times the time of float
  * (docs/config.md).
  */
+import { checkOptions, type Rule } from '../errors/check-options.ts';
 import { checkOpset } from '../graph/opset.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
@@ -23,13 +24,14 @@ import { elementCount } from '../tensor/shape.ts';
 import { checkMapping } from './check-mapping.ts';
 import { checkNotQuantized, checkSomethingQuantized } from './check-model.ts';
 import { emptyReason } from './constants.ts';
-import type { Converted, ConvertOptions } from './convert.ts';
+import type { Converted, CopyOptions } from './convert.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
 import { Emitter } from './emit.ts';
 import type { NameStyle } from './names.ts';
 import { observerSpec, opsetOfWeight } from './observer-spec.ts';
 import { policyOf } from './ops/index.ts';
 import { isRefusal } from './ops/policy.ts';
+import { COPY_RULES, MAPPING } from './option-rules.ts';
 import type { ObserverSpec } from './plan.ts';
 import { QuantizedWeights } from './quantized-weights.ts';
 import type { QuantizedNode, QuantizedWeight } from './report.ts';
@@ -40,6 +42,8 @@ export interface StoreWeightsOptions {
   /** Whose `weight` factories make the weights' scales; `null` leaves a node as it is. Default: int8 by channel. */
   readonly qconfigMapping?: QConfigMapping;
 }
+
+const RULES = { qconfigMapping: MAPPING } satisfies Record<keyof StoreWeightsOptions, Rule>;
 
 /**
  * Stores the weights of Conv, ConvTranspose, Gemm, MatMul, and of Gather the table, as integers, those in bodies of If, Loop
@@ -52,9 +56,12 @@ export interface StoreWeightsOptions {
  */
 export async function storeWeights(
   model: Model,
-  { qconfigMapping = staticQConfigMapping() }: StoreWeightsOptions = {},
-  options: ConvertOptions = {},
+  settings: StoreWeightsOptions = {},
+  options: CopyOptions = {},
 ): Promise<Converted> {
+  checkOptions('storeWeights', settings, RULES);
+  checkOptions('storeWeights', options, COPY_RULES);
+  const { qconfigMapping = staticQConfigMapping() } = settings;
   checkMapping(qconfigMapping, model, (await inlineFunctions(model)).model);
   checkOpset(model);
   if (options.allowQuantized !== true) checkNotQuantized(model);
@@ -120,7 +127,7 @@ function weightOf(node: Node, opset: number): Omit<FoundWeight, 'node' | 'spec'>
 async function replaceAll(
   model: Model,
   mapping: QConfigMapping,
-  { names = 'short', signal, onProgress }: ConvertOptions,
+  { names = 'short', signal, onProgress }: CopyOptions,
 ): Promise<Converted['report']> {
   const { weights: found, skipped } = findWeights(model, mapping);
   const shelf = new Shelf(names);

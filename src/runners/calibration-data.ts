@@ -2,11 +2,18 @@
  * Calibration data from a file: NumPy's `.npz` and `.npy`, or `.jsonl`, told apart by their first bytes. Batches are read
  * when they are asked for; memory is one batch, however many samples the file has.
  */
+import { checkOptions } from '../errors/check-options.ts';
 import { FormatError } from '../errors.ts';
 import { openSource, type SourceLike } from '../formats/source.ts';
 import { npySamples, npzSamples } from './calibration-arrays.ts';
 import { lineSamples } from './calibration-lines.ts';
-import { dealOut, type CalibrationData, type CalibrationDataOptions, type SampleSet } from './sample-set.ts';
+import {
+  DATA_RULES,
+  dealOut,
+  type CalibrationData,
+  type CalibrationDataOptions,
+  type SampleSet,
+} from './sample-set.ts';
 import type { RunnerValue } from './types.ts';
 
 /**
@@ -26,6 +33,7 @@ export async function openCalibrationData(
   inputs: readonly RunnerValue[],
   options: CalibrationDataOptions = {},
 ): Promise<CalibrationData> {
+  checkOptions('openCalibrationData', options, DATA_RULES);
   return dealOut(await openSamples(source, inputs), options);
 }
 

@@ -1,12 +1,20 @@
 /** Samples that are images: decoded when they are asked for, a few at a time. */
+import { checkOptions, type Rule } from '../errors/check-options.ts';
+import { ANYTHING } from '../errors/option-rules.ts';
 import { CalibrationError } from '../errors.ts';
 import { openSource, type SourceLike } from '../formats/source.ts';
 import { allocate } from '../tensor/dtype.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { openDecoder, type ImageDecoder } from './decode-image.ts';
-import { imageTransform, type ImageOptions, type ImageTransform } from './image-transform.ts';
+import { IMAGE_RULES, imageTransform, type ImageOptions, type ImageTransform } from './image-transform.ts';
 import { withSampleCount } from './sample-count.ts';
-import { dealOut, WHERE, type CalibrationData, type CalibrationDataOptions } from './sample-set.ts';
+import {
+  DATA_RULES,
+  dealOut,
+  WHERE,
+  type CalibrationData,
+  type CalibrationDataOptions,
+} from './sample-set.ts';
 import type { RunnerValue } from './types.ts';
 
 /** A path or `file:` URL (Node, Deno, Bun), a Blob or File, bytes, or a file handle of the browser. */
@@ -17,6 +25,12 @@ export interface ImageDataOptions extends CalibrationDataOptions, ImageOptions {
   /** The module sharp, if the caller has it already. Default: sharp, or in browsers createImageBitmap. */
   readonly sharp?: unknown;
 }
+
+const RULES = {
+  ...DATA_RULES,
+  ...IMAGE_RULES,
+  sharp: ANYTHING,
+} satisfies Record<keyof ImageDataOptions, Rule>;
 
 /** Images that are decoded at a time: sharp has as many threads, and each may take a hundred megabytes. */
 const AT_ONCE = 4;
@@ -38,6 +52,7 @@ export async function openImageData(
   inputs: readonly RunnerValue[],
   options: ImageDataOptions = {},
 ): Promise<CalibrationData> {
+  checkOptions('openImageData', options, RULES);
   const transform = imageTransform(inputs, options);
   const decoder = await openDecoder(options.sharp);
   const [{ name, dtype }] = inputs;

@@ -6,6 +6,8 @@
  * Sums run over all batches, so that the figures are of the whole data and not means of figures. Pairs that are equal
  * or both NaN count as no error; pairs that are equal and infinite count in nothing, since they would drown the rest.
  */
+import { checkOptions } from '../errors/check-options.ts';
+import { SIGNAL } from '../errors/option-rules.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { dtypeInfo } from '../tensor/dtype.ts';
 import { elementValues } from '../tensor/values.ts';
@@ -39,8 +41,10 @@ export async function compareOutputs(
   reference: ModelRunner,
   other: ModelRunner,
   batches: AsyncIterable<Feeds> | Iterable<Feeds>,
-  { signal }: { readonly signal?: AbortSignal } = {},
+  options: { readonly signal?: AbortSignal } = {},
 ): Promise<Comparison> {
+  checkOptions('compareOutputs', options, { signal: SIGNAL });
+  const { signal } = options;
   const sums = new Map(reference.outputs.map(({ name }) => [name, new OutputSums()]));
   let samples = 0;
   for await (const feeds of batches) {

@@ -1,8 +1,10 @@
 /** A runner from whichever runtime is installed. */
+import { checkOptions } from '../errors/check-options.ts';
 import { QuantError, UnsupportedError } from '../errors.ts';
 import { ortNode } from './ort-node.ts';
 import { ortWeb } from './ort-web.ts';
 import type { RunnerSource } from './runner-source.ts';
+import { CREATE_RULES } from './runner-rules.ts';
 import type { ModelRunner, RunnerOptions } from './types.ts';
 
 /**
@@ -15,6 +17,7 @@ export async function createRunner(
   source: RunnerSource,
   options: Omit<RunnerOptions, 'ort'> = {},
 ): Promise<ModelRunner> {
+  checkOptions('createRunner', options, CREATE_RULES);
   try {
     return await ortNode(source, options);
   } catch (error) {

@@ -4,6 +4,8 @@
  *
  *   y = (x·scale - mean) / std     in float32; for uint8 inputs y = x
  */
+import type { Rule } from '../errors/check-options.ts';
+import { byType, listOf, numberFrom, oneOf, wholeFrom } from '../errors/option-rules.ts';
 import { CalibrationError } from '../errors.ts';
 import { roundHalfEven } from '../kernels/round.ts';
 import type { Dim } from '../graph/value-type.ts';
@@ -34,16 +36,31 @@ export interface ImageOptions {
   readonly channels?: 'rgb' | 'bgr' | 'gray' | undefined;
 }
 
+const F32 = Math.fround;
+const SCALE = 1 / 255;
+const CHANNELS = { rgb: 3, bgr: 3, gray: 1 } as const;
+
+/** One number, or height and width. */
+const SIZE: Rule = byType({ number: wholeFrom(1), list: listOf(wholeFrom(1)) });
+/** Whether they are finite and as many as there are channels is looked at where the channels are known. */
+const NUMBERS: Rule = listOf(numberFrom(-Infinity));
+
+export const IMAGE_RULES = {
+  size: SIZE,
+  crop: SIZE,
+  mean: NUMBERS,
+  std: NUMBERS,
+  scale: numberFrom(-Infinity),
+  layout: oneOf('NCHW', 'NHWC'),
+  channels: oneOf(...Object.keys(CHANNELS)),
+} satisfies Record<keyof ImageOptions, Rule>;
+
 /** A transform that fits a model: the shape of a sample if it is known, and the deed. */
 export interface ImageTransform {
   readonly fixedBatch: number | undefined;
   /** One sample, with the shape it has without an axis for samples. */
   apply(image: Pixels): { readonly shape: readonly number[]; readonly data: Float32Array | Uint8Array };
 }
-
-const F32 = Math.fround;
-const SCALE = 1 / 255;
-const CHANNELS = { rgb: 3, bgr: 3, gray: 1 } as const;
 
 /** @throws CalibrationError CALIBRATION_INPUT for options or models that do not go together; TypeError, RangeError */
 export function imageTransform(inputs: readonly RunnerValue[], options: ImageOptions): ImageTransform {

@@ -2,6 +2,8 @@
  * How long runners take. Rounds are interleaved (a, b, a, b, ...), so that a machine that slows down slows all of them,
  * and the median of the rounds is taken, so that a disturbed round does not count.
  */
+import { checkOptions, type Rule } from '../errors/check-options.ts';
+import { SIGNAL, wholeFrom } from '../errors/option-rules.ts';
 import type { Feeds, ModelRunner } from './types.ts';
 
 /** How often {@link measureLatency} runs a model. */
@@ -12,6 +14,12 @@ export interface LatencyOptions {
   readonly warmup?: number;
   readonly signal?: AbortSignal;
 }
+
+const RULES = {
+  rounds: wholeFrom(1),
+  warmup: wholeFrom(0),
+  signal: SIGNAL,
+} satisfies Record<keyof LatencyOptions, Rule>;
 
 const DEFAULTS = { rounds: 15, warmup: 3 } as const;
 
@@ -28,6 +36,7 @@ export async function measureLatency(
   feeds: Feeds,
   options: LatencyOptions = {},
 ): Promise<Latency[]> {
+  checkOptions('measureLatency', options, RULES);
   const { rounds, warmup, signal } = { ...DEFAULTS, ...options };
   const times = runners.map((): number[] => []);
   for (let round = -warmup; round < rounds; round++) {

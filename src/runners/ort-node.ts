@@ -1,9 +1,11 @@
 /** onnxruntime-node: the native runtime, for Node, Bun and Electron. */
+import { checkOptions } from '../errors/check-options.ts';
 import type { SourceLike } from '../formats/source.ts';
 import type { Model } from '../graph/model.ts';
 import { importRuntime } from './import-runtime.ts';
 import { openOrtRunner, sessionOptions, type OrtModule, type OrtSession } from './ort.ts';
 import { fileBytes, modelFiles, resolveSource, weightBytes, type RunnerSource } from './runner-source.ts';
+import { RUNNER_RULES } from './runner-rules.ts';
 import type { ModelRunner, RunnerOptions } from './types.ts';
 
 /** A value, not a literal, so that bundlers leave the native package where it is. */
@@ -23,6 +25,7 @@ const MAX_BYTES_IN_MEMORY = 33_554_432;
  *   what readModel throws
  */
 export async function ortNode(source: RunnerSource, options: RunnerOptions = {}): Promise<ModelRunner> {
+  checkOptions('ortNode', options, RUNNER_RULES);
   const ort = await importRuntime(PACKAGE, () => import(/* @vite-ignore */ PACKAGE), options.ort);
   const { model, source: file } = await resolveSource(source);
   return openOrtRunner({

@@ -1,9 +1,11 @@
 /** onnxruntime-web: the runtime as WebAssembly, for browsers; it runs in Node too, without a native binary. */
+import { checkOptions } from '../errors/check-options.ts';
 import type { SourceLike } from '../formats/source.ts';
 import type { Model } from '../graph/model.ts';
 import { importRuntime } from './import-runtime.ts';
 import { openOrtRunner, sessionOptions, type OrtModule, type OrtSession } from './ort.ts';
 import { fileBytes, modelFiles, resolveSource, type RunnerSource } from './runner-source.ts';
+import { RUNNER_RULES } from './runner-rules.ts';
 import type { ModelRunner, RunnerOptions } from './types.ts';
 
 const PACKAGE = 'onnxruntime-web';
@@ -16,6 +18,7 @@ const PACKAGE = 'onnxruntime-web';
  *   what readModel throws
  */
 export async function ortWeb(source: RunnerSource, options: RunnerOptions = {}): Promise<ModelRunner> {
+  checkOptions('ortWeb', options, RUNNER_RULES);
   const ort = await importRuntime(PACKAGE, () => import('onnxruntime-web'), options.ort);
   if (options.threads !== undefined && ort.env.wasm !== undefined) ort.env.wasm.numThreads = options.threads;
   const { model, source: file } = await resolveSource(source);

@@ -2,6 +2,7 @@
  * What onnxruntime's JavaScript packages have in common: their interface, as far as we use it, and the runner over it.
  * Written down here because both packages are optional: our declarations must not need theirs.
  */
+import { checkOptions } from '../errors/check-options.ts';
 import { QuantError, UnsupportedError } from '../errors.ts';
 import type { Model } from '../graph/model.ts';
 import { asTensor } from '../tensor/cast.ts';
@@ -9,6 +10,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { exposeValues, type PackedExtremes } from './expose.ts';
 import { checkFeeds } from './feeds.ts';
 import { inputValues, outputValues } from './runner-values.ts';
+import { EXTREMES_RULES, RUN_RULES } from './runner-rules.ts';
 import type {
   Extremes,
   ExtremesOptions,
@@ -107,8 +109,10 @@ class OrtRunner implements ModelRunner {
     });
   }
 
-  run(feeds: Feeds, { fetch, signal }: RunOptions = {}): Promise<Record<string, Tensor>> {
+  run(feeds: Feeds, options: RunOptions = {}): Promise<Record<string, Tensor>> {
     return this.#inTurn(async () => {
+      checkOptions('run', options, RUN_RULES);
+      const { fetch, signal } = options;
       signal?.throwIfAborted();
       const tensors = checkFeeds(this.inputs, feeds);
       const fed = (fetch ?? []).filter((name) => Object.hasOwn(tensors, name));
@@ -121,8 +125,10 @@ class OrtRunner implements ModelRunner {
   }
 
   async runForExtremes(feeds: Feeds, options: ExtremesOptions): Promise<ExtremesResult> {
+    checkOptions('runForExtremes', options, EXTREMES_RULES);
+    const { fetch, signal } = options;
     const found = this.#lacksExtremes ? undefined : await this.#inTurn(() => this.#reduced(feeds, options));
-    return found ?? { results: await this.run(feeds, options), extremes: {} };
+    return found ?? { results: await this.run(feeds, { fetch, signal }), extremes: {} };
   }
 
   /** undefined if the runtime cannot reduce these values: none is float32, one has a dimension of 0. */

@@ -5,6 +5,8 @@
  *
  * Shards are made of whole groups, so that together they run the very batches that one pass over everything runs.
  */
+import { checkOptions, members, type Rule } from '../errors/check-options.ts';
+import { wholeFrom } from '../errors/option-rules.ts';
 import { CalibrationError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { pickSamples } from './pick-samples.ts';
@@ -52,6 +54,14 @@ export interface CalibrationDataOptions {
   readonly shard?: Shard;
 }
 
+export const DATA_RULES = {
+  batchSize: wholeFrom(1),
+  defaultBatchSize: wholeFrom(1),
+  samples: wholeFrom(1),
+  seed: wholeFrom(0, 2 ** 32 - 1),
+  shard: members({ index: wholeFrom(1), count: wholeFrom(1) } satisfies Record<keyof Shard, Rule>),
+} satisfies Record<keyof CalibrationDataOptions, Rule>;
+
 /** One pass over calibration data. */
 export interface PassOptions {
   /** Only the first of the samples. */
@@ -59,6 +69,11 @@ export interface PassOptions {
   /** Batches to leave out at the start, because an earlier pass has shown them. */
   readonly skip?: number;
 }
+
+const PASS_RULES = {
+  samples: wholeFrom(0),
+  skip: wholeFrom(0),
+} satisfies Record<keyof PassOptions, Rule>;
 
 /** Calibration data that is open: its size, and passes over it. */
 export interface CalibrationData {
@@ -89,8 +104,12 @@ export function dealOut(set: SampleSet, options: CalibrationDataOptions): Calibr
     samples,
     batchSize,
     ...(set.decoder !== undefined && { decoder: set.decoder }),
-    batches: ({ samples: limit = used, skip = 0 } = {}) =>
-      readBatches(set, groupsOf(pickSamples(available, Math.min(limit, used), seed), batchSize, shard), skip),
+    batches: (pass = {}) => {
+      checkOptions('batches', pass, PASS_RULES);
+      const { samples: limit = used, skip = 0 } = pass;
+      const places = pickSamples(available, Math.min(limit, used), seed);
+      return readBatches(set, groupsOf(places, batchSize, shard), skip);
+    },
   };
 }
 

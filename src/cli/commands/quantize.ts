@@ -14,6 +14,7 @@ import {
   clean,
   type CalibrationData,
   type ConvertOptions,
+  type CopyOptions,
   type DataPart,
   type Model,
   type PlanFile,
@@ -118,7 +119,7 @@ async function openPlan(
   const file = await readPlan(planPath);
   const identity = await identifyModel(model, { name: basename(path), size: await totalSize(path, model) });
   checkSameModel(file, identity, planPath);
-  return { file, ready: await readyForPlan(model, file.plan, file) };
+  return { file, ready: await readyForPlan(model, file.plan, { equalize: file.equalize }) };
 }
 
 function choiceOf(file: PlanFile): ModeDecision {
@@ -178,12 +179,11 @@ async function converted(job: QuantizeJob, { signal, progress }: Context): Promi
   const { choice, model, mapping, data, plan } = job;
   const { names, format, coverage, dedicatedPairs } = job.options;
   const onProgress = (facts: Progress): void => progress.update(shown(facts, data));
+  const copying: CopyOptions = { ...(names && { names }), signal, onProgress };
   const converting: ConvertOptions = {
-    ...(names && { names }),
+    ...copying,
     ...(format && { format }),
     ...(dedicatedPairs && { dedicatedPairs }),
-    signal,
-    onProgress,
   };
   if (plan !== undefined) {
     const { model: result, report } = await convert(model, plan.plan, converting);
@@ -193,7 +193,7 @@ async function converted(job: QuantizeJob, { signal, progress }: Context): Promi
       report: { ...report, ...(equalized && { equalized }), ...(raisedOpset && { raisedOpset }) },
     };
   }
-  if (choice.mode !== 'static') return withoutData(job, converting);
+  if (choice.mode !== 'static') return withoutData(job, copying);
   if (data === undefined) throw new TypeError('quantize: expected data for static mode, got none');
   const options = { qconfigMapping: mapping, coverage, batches: data.batches(), runner: openRunner };
   const { model: result, report } = await quantizeStatic(model, options, converting);

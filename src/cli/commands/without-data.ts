@@ -6,8 +6,8 @@ import {
   quantizeDynamic,
   quantizeWeights,
   storeWeights,
+  type CopyOptions,
   type Float16Report,
-  type ConvertOptions,
   type Model,
   type Overflow,
   type QuantizationReport,
@@ -32,7 +32,7 @@ export interface Written {
  * Quantizes as the job's mode says, which is not static.
  * @throws UsageError for settings that the mode or the model does not have
  */
-export async function withoutData(job: QuantizeJob, options: ConvertOptions = {}): Promise<Written> {
+export async function withoutData(job: QuantizeJob, options: CopyOptions = {}): Promise<Written> {
   try {
     return await narrowed(job, options);
   } catch (error) {
@@ -43,7 +43,7 @@ export async function withoutData(job: QuantizeJob, options: ConvertOptions = {}
   }
 }
 
-async function narrowed(job: QuantizeJob, options: ConvertOptions): Promise<Written> {
+async function narrowed(job: QuantizeJob, options: CopyOptions): Promise<Written> {
   const { choice, model, mapping: qconfigMapping } = job;
   if (choice.mode === 'float16') return toFloat16(job, model, options);
   if (choice.mode === 'dynamic') {
@@ -89,7 +89,7 @@ function isFor(target: ReturnType<typeof findTarget>, { target: given }: Quantiz
 async function toFloat16(
   job: QuantizeJob,
   model: Model,
-  options: ConvertOptions,
+  options: CopyOptions,
 ): Promise<{ readonly model: Model; readonly report: Float16Report }> {
   const { choice, mapping, options: words } = job;
   const section = job.options.settings?.float16;
@@ -107,12 +107,13 @@ async function toFloat16(
 /** Data is not needed, but shows which activations float16 cannot hold. Names are those of the model before. */
 async function overflowsOf(
   { model, data, options: { dryRun } }: QuantizeJob,
-  options: ConvertOptions,
+  { signal, onProgress }: CopyOptions,
 ): Promise<readonly Overflow[] | undefined> {
   if (data === undefined || dryRun) return undefined;
   const runner = await openRunner(model);
   try {
-    return await findOverflows(model, runner, data.batches(), options);
+    const following = { ...(signal && { signal }), ...(onProgress && { onProgress }) };
+    return await findOverflows(model, runner, data.batches(), following);
   } finally {
     await runner.dispose();
   }

@@ -1,4 +1,6 @@
 /** Reads an ONNX model: its structure at once, its tensors when they are asked for. */
+import { checkOptions, type Rule } from '../../errors/check-options.ts';
+import { ANYTHING, byType } from '../../errors/option-rules.ts';
 import { FormatError, GraphError } from '../../errors.ts';
 import type { Attribute } from '../../graph/attribute.ts';
 import { Model, type ModelFunction } from '../../graph/model.ts';
@@ -22,6 +24,10 @@ export interface ReadModelOptions {
   /** Where external data lies, for models that are not given by path, or whose data lies elsewhere. */
   readonly externalData?: ExternalFiles;
 }
+
+const RULES = {
+  externalData: byType({ function: ANYTHING, object: ANYTHING }),
+} satisfies Record<keyof ReadModelOptions, Rule>;
 
 /** What {@link Model.origin} is for models that were read. */
 export interface ModelOrigin {
@@ -50,6 +56,7 @@ const FIRST_IR_WITH_OPSETS = 3;
  *   segmented tensors.
  */
 export async function readModel(source: SourceLike, options: ReadModelOptions = {}): Promise<Model> {
+  checkOptions('readModel', options, RULES);
   const opened = await openSource(source);
   const file = opened.source.name ?? 'source';
   const record = await readRecord(opened.source, file);

@@ -7,6 +7,8 @@
  * opaque origin. That was chosen over keeping the bytes of each message and a flag for changes, because there the
  * truth lies in two places and every edit must remember the flag; here the graph is the only truth.
  */
+import { checkOptions, members, type Rule } from '../../errors/check-options.ts';
+import { BOOLEAN, byType, FUNCTION, numberFrom, oneOf, SIGNAL } from '../../errors/option-rules.ts';
 import { QuantError } from '../../errors.ts';
 import type { Model, ModelFunction } from '../../graph/model.ts';
 import type { TensorSource } from '../../graph/tensor-source.ts';
@@ -51,6 +53,22 @@ export interface WriteModelOptions {
   readonly onProgress?: (progress: WriteProgress) => void;
 }
 
+/** `auto`, `embed`, or what goes outside. */
+export const PLACEMENT: Rule = byType({
+  string: oneOf('auto', 'embed'),
+  object: members({
+    threshold: numberFrom(0),
+    chunkSize: numberFrom(0, { above: true }),
+  } satisfies Record<keyof ExternalDataOptions, Rule>),
+});
+
+const RULES = {
+  overwrite: BOOLEAN,
+  externalData: PLACEMENT,
+  signal: SIGNAL,
+  onProgress: FUNCTION,
+} satisfies Record<keyof WriteModelOptions, Rule>;
+
 /** A file that {@link writeModel} wrote, and its size in bytes. */
 export interface WrittenFile {
   readonly name: string;
@@ -72,6 +90,7 @@ export async function writeModel(
   target: SinkLike,
   options: WriteModelOptions = {},
 ): Promise<readonly WrittenFile[]> {
+  checkOptions('writeModel', options, RULES);
   options.signal?.throwIfAborted();
   const sinks = new SinkSet(await openSink(target, { overwrite: options.overwrite ?? false }));
   try {
@@ -107,11 +126,6 @@ function layOut(model: Model, name: string, { externalData = 'auto' }: WriteMode
 
 function outside(model: Model, name: string, options: ExternalDataOptions): Layout {
   const { threshold, chunkSize } = { ...DEFAULTS, ...options };
-  if (!(threshold >= 0) || !(chunkSize > 0)) {
-    throw new RangeError(
-      `writeModel: expected threshold >= 0 and chunkSize > 0, got ${threshold} and ${chunkSize}`,
-    );
-  }
   const isExternal = (source: TensorSource, initializer: string | undefined): boolean =>
     initializer === undefined ? wasExternal(source) : source.byteLength >= threshold && source.byteLength > 0;
   return encode(model, name, new Placement({ model: name, chunkSize, isExternal }));

@@ -2,6 +2,8 @@
  * What transformers.js must be told in config.json, under `transformers.js_config`: which files have external data and in how
  * many chunks (`use_external_data_format`), and which dtype to take. Everything else in the file stays as it is written.
  */
+import { checkOptions, type Rule } from '../../errors/check-options.ts';
+import { byType, recordOf, TEXT, wholeFrom } from '../../errors/option-rules.ts';
 import { FormatError } from '../../errors.ts';
 import { baseOf } from './dtypes.ts';
 import { setJson } from './json-edit.ts';
@@ -17,6 +19,11 @@ export interface ConfigFacts {
   readonly dtype?: string | Readonly<Record<string, string>>;
 }
 
+const RULES = {
+  chunks: recordOf(wholeFrom(0)),
+  dtype: byType({ string: TEXT, object: recordOf(TEXT) }),
+} satisfies Record<keyof ConfigFacts, Rule>;
+
 interface KnownConfig {
   readonly modelType: string | undefined;
   readonly external: unknown;
@@ -31,7 +38,9 @@ const MARK = '\ufeff';
  * @throws FormatError CONFIG_INVALID if the text is no JSON object
  * @example withVariantsInConfig(text, { chunks: { 'model_q4.onnx': 1 } })
  */
-export function withVariantsInConfig(text: string, { chunks, dtype }: ConfigFacts): string {
+export function withVariantsInConfig(text: string, facts: ConfigFacts): string {
+  checkOptions('withVariantsInConfig', facts, RULES);
+  const { chunks, dtype } = facts;
   const mark = text.startsWith(MARK) ? MARK : '';
   const body = text.slice(mark.length);
   const { external } = readConfig(body);

@@ -1,4 +1,6 @@
 /** The section of a model card that says which variants there are. */
+import { checkOptions, type Rule } from '../../errors/check-options.ts';
+import { listOf, numberFrom, recordOf, TEXT } from '../../errors/option-rules.ts';
 import { variantFile, VARIANT_DTYPES, type VariantDType } from './dtypes.ts';
 
 /** What {@link withVariantsInReadme} lists. */
@@ -11,6 +13,12 @@ export interface ReadmeFacts {
   readonly reasons?: Partial<Readonly<Record<VariantDType, string>>>;
 }
 
+const RULES = {
+  bases: listOf(TEXT),
+  sizes: recordOf(numberFrom(0)),
+  reasons: recordOf(TEXT),
+} satisfies Record<keyof ReadmeFacts, Rule>;
+
 const TITLE = 'Applied Quantizations';
 
 /**
@@ -20,6 +28,7 @@ const TITLE = 'Applied Quantizations';
  * @example withVariantsInReadme(text, { bases: ['model'], sizes: { 'model_q4.onnx': 1234567 } })
  */
 export function withVariantsInReadme(text: string, facts: ReadmeFacts): string {
+  checkOptions('withVariantsInReadme', facts, RULES);
   const newline = text.includes('\r\n') ? '\r\n' : '\n';
   const lines = text.split(newline);
   const headings = headingsOf(lines);

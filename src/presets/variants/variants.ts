@@ -2,8 +2,12 @@
  * Every file that transformers.js can ask for, from the float models of a repository: `model_q4.onnx`, `model_fp16.onnx`, ...
  * Recipes: recipes.ts. All files appear together at the end, or none.
  */
+import { checkOptions, type Rule } from '../../errors/check-options.ts';
+import { BOOLEAN, FUNCTION, listOf, numberFrom, oneOf, recordOf, TEXT } from '../../errors/option-rules.ts';
 import { GraphError, QuantError } from '../../errors.ts';
+import { PLACEMENT } from '../../formats/onnx/write-model.ts';
 import type { SourceLike } from '../../formats/source.ts';
+import { JOB_RULES } from '../../ptq/option-rules.ts';
 import { asFiles, isOneSource, openBases } from './base-files.ts';
 import type { BaseFile, ModelFiles, OpenedBase } from './base-files.ts';
 import { chooseBySize } from './choose-by-size.ts';
@@ -11,6 +15,18 @@ import { variantFile, VARIANT_DTYPES, type VariantDType } from './dtypes.ts';
 import { VARIANT_PRESETS } from './recipes.ts';
 import type { VariantPlan, VariantsJob, VariantsOptions, VariantsResult } from './types.ts';
 import { VariantWriter } from './variant-writer.ts';
+
+const RULES = {
+  open: FUNCTION,
+  dtypes: listOf(oneOf(...VARIANT_DTYPES)),
+  plan: recordOf(oneOf('fp32', ...VARIANT_DTYPES)),
+  maxSize: numberFrom(0, { above: true }),
+  preset: oneOf(...VARIANT_PRESETS),
+  modelType: TEXT,
+  allowQuantized: BOOLEAN,
+  overwrite: BOOLEAN,
+  externalData: PLACEMENT,
+} satisfies Record<keyof VariantsOptions, Rule>;
 
 /**
  * Makes variants of every float model among `source`: one model, or files by name as they lie in a folder (`onnx/` of a
@@ -28,8 +44,10 @@ export async function variants(
   options: VariantsOptions,
   job: VariantsJob = {},
 ): Promise<VariantsResult> {
+  checkOptions('variants', options, RULES);
+  checkOptions('variants', job, JOB_RULES);
+  checkTogether(options);
   const { preset = 'web', plan, maxSize } = options;
-  checkOptions(options);
   const files = isOneSource(source) ? await asFiles(source) : source;
   const bases = await openBases(files, { allowQuantized: options.allowQuantized ?? false });
   if (plan !== undefined) checkPlan(plan, bases);
@@ -75,16 +93,13 @@ async function makeTask({ bases, dtype }: Task, writer: VariantWriter, copies: b
   if (dtype !== 'fp32') await writer.make(bases, dtype, { copies });
 }
 
-function checkOptions({ dtypes, preset = 'web', plan, maxSize }: VariantsOptions): void {
+/** What no rule for one option can say. */
+function checkTogether({ dtypes, plan, maxSize, open }: VariantsOptions): void {
+  if (open === undefined)
+    throw new TypeError('variants: expected open, which gives files to write, got none');
   if (dtypes?.length === 0) throw new RangeError('variants: expected at least one of dtypes, got none');
-  for (const dtype of dtypes ?? []) check('dtypes', dtype, VARIANT_DTYPES);
-  for (const dtype of Object.values(plan ?? {})) check('dtypes in plan', dtype, ['fp32', ...VARIANT_DTYPES]);
-  check('preset', preset, VARIANT_PRESETS);
   if (plan !== undefined && (dtypes !== undefined || maxSize !== undefined)) {
     throw new RangeError('variants: expected plan, or dtypes and maxSize, got both');
-  }
-  if (maxSize !== undefined && !(maxSize > 0)) {
-    throw new RangeError(`variants: expected maxSize above 0, got ${maxSize}`);
   }
 }
 
@@ -96,11 +111,6 @@ function checkPlan(plan: VariantPlan, bases: readonly BaseFile[]): void {
   if (unknown === undefined && missing === undefined) return;
   const got = unknown === undefined ? `none for ${missing}` : `one for ${unknown}, which is not there`;
   throw new RangeError(`variants: expected plan to have a dtype for each of ${names.join(', ')}, got ${got}`);
-}
-
-function check(what: string, value: string, allowed: readonly string[]): void {
-  if (allowed.includes(value)) return;
-  throw new RangeError(`variants: expected ${what} of ${allowed.join(', ')}, got ${value}`);
 }
 
 function checkFree(files: ModelFiles, tasks: readonly Task[]): void {

@@ -3,6 +3,8 @@
  * runtime computes in 16 bits. Which values: assign.ts. Which nodes stay: keep.ts. What becomes of values that do not fit:
  * clamp-rules.ts. Weights are read in pieces, once now and once when the model is written.
  */
+import { checkOptions, members, type Rule } from '../../errors/check-options.ts';
+import { ANYTHING, BOOLEAN, byType, listOf, numberFrom, oneOf, TEXT } from '../../errors/option-rules.ts';
 import { GraphError, UnsupportedError } from '../../errors.ts';
 import type { Model } from '../../graph/model.ts';
 import type { Node } from '../../graph/node.ts';
@@ -10,7 +12,7 @@ import { checkOpset } from '../../graph/opset.ts';
 import { getBackend } from '../../kernels/backend.ts';
 import { clean } from '../../passes/clean.ts';
 import { inlineFunctions } from '../../passes/inline-functions.ts';
-import type { ConvertOptions } from '../convert.ts';
+import type { CopyOptions } from '../convert.ts';
 import { signModel } from '../version.ts';
 import { Assignment, type AssignOptions } from './assign.ts';
 import { CastInserter } from './cast-inserter.ts';
@@ -18,7 +20,8 @@ import { CLAMP_RULES, type ClampRange, type ClampRule } from './clamp-rules.ts';
 import type { Overflow } from './find-overflows.ts';
 import { inferKinds, type Kinds } from './infer-kinds.ts';
 import { unsetIntegerProducts } from './integer-products.ts';
-import { keepReason, type KeepOptions, type KeepReason } from './keep.ts';
+import { COPY_RULES } from '../option-rules.ts';
+import { KEEP_PRESETS, keepReason, type KeepOptions, type KeepReason } from './keep.ts';
 import { ConstantNarrower } from './narrow-constants.ts';
 import type { Float16Report } from './report.ts';
 import { HALF_TYPES, type HalfDType } from './signatures.ts';
@@ -44,6 +47,24 @@ export interface Float16Options {
   readonly keepIntegerProducts?: boolean;
 }
 
+const RULES = {
+  dtype: oneOf(...Object.keys(HALF_TYPES)),
+  keepIO: byType({ boolean: BOOLEAN, list: listOf(TEXT) }),
+  keep: members({
+    opTypes: byType({ string: oneOf(...Object.keys(KEEP_PRESETS)), list: listOf(TEXT) }),
+    names: listOf(ANYTHING),
+  } satisfies Record<keyof KeepOptions, Rule>),
+  clampRule: byType({
+    string: TEXT,
+    object: members({ least: numberFrom(0), greatest: numberFrom(0) } satisfies Record<
+      keyof ClampRange,
+      Rule
+    >),
+  }),
+  overflows: listOf(ANYTHING),
+  keepIntegerProducts: BOOLEAN,
+} satisfies Record<keyof Float16Options, Rule>;
+
 /** A narrow model and what was done. */
 export interface Float16Converted {
   readonly model: Model;
@@ -65,10 +86,10 @@ const LEAST_OPSET = { float16: 7, bfloat16: 13 } as const satisfies Record<HalfD
 export async function convertToFloat16(
   model: Model,
   options: Float16Options = {},
-  job: ConvertOptions = {},
+  job: CopyOptions = {},
 ): Promise<Float16Converted> {
+  checkAll(options, job);
   const { dtype = 'float16' } = options;
-  checkDType(dtype);
   const range = clampRange(options.clampRule ?? 'saturate', dtype);
   const keepsIO = ioChoice(model, options.keepIO ?? true);
   checkOpset(model);
@@ -109,7 +130,7 @@ function insertCasts(
   assignment: Assignment,
   kinds: Kinds,
   dtype: HalfDType,
-  { names = 'short' }: ConvertOptions,
+  { names = 'short' }: CopyOptions,
 ): Float16Report['casts'] {
   const inserter = new CastInserter(assignment, kinds, dtype, names);
   for (const graph of assignment.graphs) inserter.castReaders(graph);
@@ -135,9 +156,9 @@ async function smallScales(model: Model, dtype: HalfDType): Promise<ReadonlyMap<
   return found;
 }
 
-function checkDType(dtype: HalfDType): void {
-  if (Object.hasOwn(HALF_TYPES, dtype)) return;
-  throw new RangeError(`convertToFloat16: expected dtype 'float16' or 'bfloat16', got '${String(dtype)}'`);
+function checkAll(options: Float16Options, job: CopyOptions): void {
+  checkOptions('convertToFloat16', options, RULES);
+  checkOptions('convertToFloat16', job, COPY_RULES);
 }
 
 function clampRange(rule: ClampRule | ClampRange, dtype: HalfDType): ClampRange {

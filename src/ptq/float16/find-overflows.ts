@@ -1,9 +1,11 @@
 /** Runs data through a float32 model and lists the values that float16 cannot hold. */
+import { checkOptions } from '../../errors/check-options.ts';
 import { CalibrationError } from '../../errors.ts';
 import type { Model } from '../../graph/model.ts';
 import type { ModelRunner } from '../../runners/types.ts';
 import type { Batches } from '../calibrate.ts';
 import type { JobOptions } from '../job.ts';
+import { JOB_RULES } from '../option-rules.ts';
 import { inferKinds } from './infer-kinds.ts';
 
 /** A value of the main graph that leaves the range. */
@@ -29,8 +31,10 @@ export async function findOverflows(
   model: Model,
   runner: ModelRunner,
   batches: Batches,
-  { signal, onProgress }: JobOptions = {},
+  options: JobOptions = {},
 ): Promise<readonly Overflow[]> {
+  checkOptions('findOverflows', options, JOB_RULES);
+  const { signal, onProgress } = options;
   const fetch = floatValues(model);
   const largest = new Map<string, number>();
   let done = 0;

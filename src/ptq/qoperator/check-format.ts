@@ -11,13 +11,10 @@ interface Form {
 
 /**
  * @throws UnsupportedError UNSUPPORTED_DTYPE for QOperator form with codes that have not 8 bits, or int8 activations with
- *   uint8 weights; TypeError for a form that
- *   does not exist, and for dedicated pairs where there are none
+ *   uint8 weights; TypeError for dedicated pairs where there are none
  */
 export function checkFormat(plan: Plan, { format = 'qdq', dedicatedPairs = false }: Form): void {
   if (format === 'qdq') return;
-  if (format !== 'qoperator')
-    throw new TypeError(`convert: expected format 'qdq' or 'qoperator', got ${String(format)}`);
   if (dedicatedPairs)
     throw new TypeError(
       "convert: expected format 'qdq' for dedicatedPairs, got 'qoperator', which has no pairs",

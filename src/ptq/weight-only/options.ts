@@ -1,9 +1,22 @@
 /** What {@link quantizeWeights} can be told, checked once. */
+import { checkOptions, members, type Rule } from '../../errors/check-options.ts';
+import {
+  ANYTHING,
+  BOOLEAN,
+  byType,
+  FUNCTION,
+  ITERABLE,
+  listOf,
+  oneOf,
+  PATTERN,
+  TEXT,
+} from '../../errors/option-rules.ts';
 import type { Model } from '../../graph/model.ts';
 import type { Node } from '../../graph/node.ts';
 import type { QConfigMapping } from '../../qconfig/qconfig-mapping.ts';
 import type { Batches } from '../calibrate.ts';
 import type { ModelRunner } from '../../runners/types.ts';
+import { MAPPING } from '../option-rules.ts';
 import type { Bnb4Type } from './bnb4.ts';
 import type { BlockSpec, WeightAlgorithm } from './block-weight.ts';
 
@@ -111,33 +124,41 @@ const FORMATS: Readonly<Record<WeightFormat, FormatFacts>> = {
   'dequantize-linear': { bits: [4, 8], embeddings: [false, 8], blockSize: 32, algorithms: ALGORITHMS },
 };
 
-/** Every option, so that a typo is not taken for a default. */
-const OPTIONS = {
-  format: true,
-  bits: true,
-  blockSize: true,
-  symmetric: true,
-  accuracyLevel: true,
-  algorithm: true,
-  bnb4Type: true,
-  embeddings: true,
-  embeddingForm: true,
-  qconfigMapping: true,
-  overrides: true,
-  batches: true,
-  runner: true,
-} as const satisfies Record<keyof QuantizeWeightsOptions, true>;
-
 const BLOCK_SIZES = [16, 32, 64, 128, 256];
 const ACCURACY_LEVELS = [0, 1, 2, 3, 4];
+
+/** What a value may be depends on the format, so it is looked at where that is known. */
+const SETTINGS = {
+  bits: ANYTHING,
+  blockSize: ANYTHING,
+  symmetric: BOOLEAN,
+  accuracyLevel: ANYTHING,
+  algorithm: ANYTHING,
+} satisfies Record<keyof WeightSettings, Rule>;
+
+const RULES = {
+  ...SETTINGS,
+  format: oneOf(...Object.keys(FORMATS)),
+  bnb4Type: oneOf('nf4', 'fp4'),
+  embeddings: ANYTHING,
+  embeddingForm: oneOf('blocks', 'rows'),
+  qconfigMapping: MAPPING,
+  overrides: listOf(
+    members({ ...SETTINGS, nodes: byType({ string: TEXT, object: PATTERN }) } satisfies Record<
+      keyof WeightOverride,
+      Rule
+    >),
+  ),
+  batches: byType({ function: FUNCTION, object: ITERABLE, list: ANYTHING }),
+  runner: FUNCTION,
+} satisfies Record<keyof QuantizeWeightsOptions, Rule>;
 
 /**
  * Options with their defaults. Throws RangeError for a value that the format does not have, TypeError for gptq without data.
  */
 export function resolveOptions(options: QuantizeWeightsOptions): ResolvedOptions {
-  for (const name of Object.keys(options)) check('an option', name, Object.keys(OPTIONS));
+  checkOptions('quantizeWeights', options, RULES);
   const { format = 'matmul-nbits' } = options;
-  check('format', format, Object.keys(FORMATS));
   const facts = FORMATS[format];
   const resolved = {
     bits: 4,
@@ -153,10 +174,8 @@ export function resolveOptions(options: QuantizeWeightsOptions): ResolvedOptions
     format,
   } as const;
   check('embeddings', resolved.embeddings, facts.embeddings, ` with ${format}`);
-  check('embeddingForm', resolved.embeddingForm, ['blocks', 'rows']);
   if (resolved.embeddingForm === 'rows')
     check('embeddings', resolved.embeddings, [false, 8], ` with embeddingForm 'rows'`);
-  check('bnb4Type', resolved.bnb4Type, ['nf4', 'fp4']);
   checkSettings('options', resolved, format);
   resolved.overrides.forEach((override, i) => {
     checkSettings(`overrides[${i}]`, { ...resolved, ...withoutUndefined(override) }, format);
@@ -170,7 +189,6 @@ function checkSettings(where: string, settings: Settings, format: WeightFormat):
   check(`${where}.bits`, settings.bits, FORMATS[format].bits, ` with ${format}`);
   check(`${where}.blockSize`, settings.blockSize, BLOCK_SIZES);
   check(`${where}.accuracyLevel`, settings.accuracyLevel, ACCURACY_LEVELS);
-  check(`${where}.symmetric`, settings.symmetric, [true, false]);
   const { algorithm, batches } = settings;
   check(`${where}.algorithm`, algorithm, FORMATS[format].algorithms, ` with ${format}`);
   if (algorithm === 'gptq' && batches === undefined) {

@@ -9,9 +9,11 @@
  * points gave 0.6 dB and seven more tokens of a hundred for 1 % of size and no time; level 4 gave twice the speed of
  * level 0 for 0.1 dB; blocks of 32 are what WebGPU's fused kernels want, blocks of 128 are faster on a CPU and 2 dB worse.
  */
+import { checkOptions } from '../../errors/check-options.ts';
 import type { Model } from '../../graph/model.ts';
 import type { Node } from '../../graph/node.ts';
-import type { Converted, ConvertOptions } from '../convert.ts';
+import type { Converted, CopyOptions } from '../convert.ts';
+import { COPY_RULES } from '../option-rules.ts';
 import { quantizeCopy, type Work } from '../quantize-copy.ts';
 import {
   resolveOptions,
@@ -40,8 +42,9 @@ const INT4_IR_VERSION = 10;
 export async function quantizeWeights(
   model: Model,
   options: QuantizeWeightsOptions = {},
-  job: ConvertOptions = {},
+  job: CopyOptions = {},
 ): Promise<Converted> {
+  checkOptions('quantizeWeights', job, COPY_RULES);
   const resolved = resolveOptions(options);
   const { qconfigMapping: mapping } = resolved;
   const edit = (copy: Model): Promise<Work> => quantizeAll(copy, resolved, job);
@@ -57,7 +60,7 @@ export async function quantizeWeights(
   });
 }
 
-async function quantizeAll(model: Model, options: ResolvedOptions, job: ConvertOptions): Promise<Work> {
+async function quantizeAll(model: Model, options: ResolvedOptions, job: CopyOptions): Promise<Work> {
   const { names = 'short', signal, onProgress } = job;
   const work = new WeightsJob(options, names);
   const resolver = new SettingsResolver(options);
