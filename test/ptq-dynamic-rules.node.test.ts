@@ -38,5 +38,5 @@ it('a value that a branch quantizes for itself is not read as integers outside o
 it('rules that do not exist are refused', async () => {
   const rules = 'theirs' as 'onnxruntime';
   const call = quantizeDynamic(await variantModel('mlp'), { rules } satisfies QuantizeDynamicOptions);
-  await expect(call).rejects.toThrow('expected rules one of zeropoint, onnxruntime, got 'theirs'');
+  await expect(call).rejects.toThrow("expected rules one of zeropoint, onnxruntime, got 'theirs'");
 });
