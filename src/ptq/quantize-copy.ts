@@ -29,8 +29,8 @@ export interface CopyJob {
   readonly mode: QuantizationReport['mode'];
   /** Oldest opset that is taken as it is. */
   readonly leastOpset?: number;
-  /** Older models are raised to this opset. */
-  readonly raiseTo?: number;
+  /** Older models are raised to this opset; where it depends on what is found in the clean model, a function says it. */
+  readonly raiseTo?: number | ((cleaned: Model) => number);
   /** Each name and pattern in it must be about a node of the model, or of a local function that is put in its place. */
   readonly mapping?: QConfigMapping | undefined;
   readonly allowQuantized?: boolean | undefined;
@@ -52,7 +52,8 @@ export async function quantizeCopy(
   checkOpset(model, leastOpset);
   if (allowQuantized !== true) checkNotQuantized(model);
   const cleaned = (await clean(model)).model;
-  const ready = raiseTo === undefined ? cleaned : (await raiseOpset(cleaned, raiseTo)).model;
+  const opset = typeof raiseTo === 'function' ? raiseTo(cleaned) : raiseTo;
+  const ready = opset === undefined ? cleaned : (await raiseOpset(cleaned, opset)).model;
   const copy = ready === model ? model.clone() : ready;
   freeInitializers(copy);
   const work = await edit(copy);

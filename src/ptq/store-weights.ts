@@ -8,21 +8,13 @@
  * (docs/config.md).
  */
 import { checkOptions, type Rule } from '../errors/check-options.ts';
-import { checkOpset } from '../graph/opset.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
 import type { Value } from '../graph/value.ts';
-import { getBackend } from '../kernels/backend.ts';
-import { clean } from '../passes/clean.ts';
-import { inlineFunctions } from '../passes/inline-functions.ts';
 import type { SkippedNode } from '../passes/pass.ts';
-import { raiseOpset } from '../passes/raise-opset.ts';
-import { removeUnusedInPlace } from '../passes/remove-unused.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import { elementCount } from '../tensor/shape.ts';
-import { checkMapping } from './check-mapping.ts';
-import { checkNotQuantized, checkSomethingQuantized } from './check-model.ts';
 import { emptyReason } from './constants.ts';
 import type { Converted, CopyOptions } from './convert.ts';
 import { staticQConfigMapping } from './default-qconfig.ts';
@@ -33,9 +25,9 @@ import { policyOf } from './ops/index.ts';
 import { isRefusal } from './ops/policy.ts';
 import { COPY_RULES, MAPPING } from './option-rules.ts';
 import type { ObserverSpec } from './plan.ts';
+import { quantizeCopy, type Work } from './quantize-copy.ts';
 import { QuantizedWeights } from './quantized-weights.ts';
 import type { QuantizedNode, QuantizedWeight } from './report.ts';
-import { signModel } from './version.ts';
 
 /** Configuration of {@link storeWeights}. */
 export interface StoreWeightsOptions {
@@ -62,23 +54,20 @@ export async function storeWeights(
   checkOptions('storeWeights', settings, RULES);
   checkOptions('storeWeights', options, COPY_RULES);
   const { qconfigMapping = staticQConfigMapping() } = settings;
-  checkMapping(qconfigMapping, model, (await inlineFunctions(model)).model);
-  checkOpset(model);
-  if (options.allowQuantized !== true) checkNotQuantized(model);
-  const cleaned = (await clean(model)).model;
-  const found = findWeights(cleaned, qconfigMapping);
-  checkSomethingQuantized(found.weights.length, found.skipped);
-  const opset = Math.max(cleaned.opset, ...found.weights.map(({ spec }) => opsetOfWeight(spec)));
-  const raised = (await raiseOpset(cleaned, opset)).model;
-  const copy = raised === model ? model.clone() : raised;
-  const report = await replaceAll(copy, qconfigMapping, options);
-  removeUnusedInPlace(copy);
-  signModel(copy);
-  const raisedOpset = { from: model.opset, to: copy.opset };
-  return {
-    model: copy,
-    report: { ...report, ...(raisedOpset.from !== raisedOpset.to && { raisedOpset }) },
-  };
+  const { allowQuantized } = options;
+  return quantizeCopy(model, {
+    mode: 'weight-only',
+    mapping: qconfigMapping,
+    allowQuantized,
+    raiseTo: (cleaned) => neededOpset(cleaned, qconfigMapping),
+    edit: (copy) => replaceAll(copy, qconfigMapping, options),
+  });
+}
+
+/** The oldest opset that has the forms of all weights, not below the model's. */
+function neededOpset(model: Model, mapping: QConfigMapping): number {
+  const { weights } = findWeights(model, mapping);
+  return Math.max(model.opset, ...weights.map(({ spec }) => opsetOfWeight(spec)));
 }
 
 /** A weight of a node, and how it is to be stored. */
@@ -128,7 +117,7 @@ async function replaceAll(
   model: Model,
   mapping: QConfigMapping,
   { names = 'short', signal, onProgress }: CopyOptions,
-): Promise<Converted['report']> {
+): Promise<Work> {
   const { weights: found, skipped } = findWeights(model, mapping);
   const shelf = new Shelf(names);
   for (const [done, weight] of found.entries()) {
@@ -136,16 +125,8 @@ async function replaceAll(
     weight.node.setInput(weight.index, await shelf.stored(weight));
     onProgress?.({ stage: 'convert', done: done + 1, total: found.length, unit: 'weights' });
   }
-  return {
-    mode: 'weight-only',
-    quantized: found.map(({ node }): QuantizedNode => ({ node: node.label, opType: node.opType })),
-    skipped,
-    weights: shelf.weights,
-    activations: [],
-    absorbed: [],
-    samples: 0,
-    backend: getBackend(),
-  };
+  const quantized = found.map(({ node }): QuantizedNode => ({ node: node.label, opType: node.opType }));
+  return { quantized, skipped, weights: shelf.weights };
 }
 
 /**
