@@ -203,6 +203,8 @@ describe("coverage: 'all'", () => {
   it('refuses other words', async () => {
     const options = { coverage: 'some' } as unknown as PrepareOptions;
     const model = await zooModel('digits_mlp');
-    expect(() => prepare(model, undefined, options)).toThrow(/expected coverage kernels or all, got some/);
+    expect(() => prepare(model, undefined, options)).toThrow(
+      /expected coverage one of kernels, all, got some/,
+    );
   });
 });
