@@ -1,5 +1,5 @@
 /** Pages that name exports name ones that exist. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import * as zeropoint from 'zeropoint';
 import * as onnx from 'zeropoint/onnx';
@@ -11,6 +11,11 @@ const page = (name: string): string => readFileSync(new URL(`../docs/${name}`, i
 function namesOf(text: string): string[] {
   const cells = text.split('\n').flatMap((line) => (line.startsWith('|') ? [line.split('|')[2]] : []));
   return cells.flatMap((cell) => [...cell.matchAll(/`([A-Za-z]\w*)`/g)].map((match) => match[1]));
+}
+
+/** What is in code style. */
+function codes(text: string): string[] {
+  return [...text.matchAll(/`([^`]+)`/g)].map((match) => match[1]);
 }
 
 /** Members and options that the page names beside the exports. */
@@ -39,6 +44,26 @@ describe('docs/torch-names.md', () => {
     const presets = qconfigPresetNames(zeropoint);
     expect(presets.length).toBeGreaterThan(40);
     expect(presets.filter((name) => !names.includes(name))).toEqual([]);
+  });
+});
+
+describe('docs/variants.md', () => {
+  const text = page('variants.md');
+
+  it('has a row for the suffix of every dtype, and no other', () => {
+    const [, table] = text.split('| dtype | file |');
+    const rows = table.split('\n\n')[0].split('\n').slice(2);
+    const stated = rows.flatMap((row) => {
+      const [dtypes, suffixes] = row.split('|').slice(1, 3).map(codes);
+      return dtypes.map((dtype, i) => [dtype, `model${suffixes[i]}.onnx`]);
+    });
+    expect(stated).toEqual(onnx.VARIANT_DTYPES.map((dtype) => [dtype, onnx.variantFile('model', dtype)]));
+  });
+
+  it('names only tests that are there', () => {
+    const paths = [...new Set(text.match(/`test\/[^`]+`/g))].map((path) => path.slice(1, -1));
+    expect(paths.length).toBeGreaterThan(1);
+    expect(paths.filter((path) => !existsSync(new URL(`../${path}`, import.meta.url)))).toEqual([]);
   });
 });
 
