@@ -1,5 +1,5 @@
 /** `zeropoint variants`: a folder as transformers.js has it, from float models. */
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -124,6 +124,18 @@ describe('zeropoint variants', () => {
     expect([code, stdout]).toEqual([0, expect.stringMatching(/^wrote 1 variant of 1 model/)]);
     expect(listing(cwd)).toEqual(['README.md', 'net.onnx', 'net_quantized.onnx', 'other.onnx']);
     expect(text(cwd, 'README.md')).toBe(README);
+  });
+
+  it('a decoder with a cache is compared too: its first step, with an empty cache', async () => {
+    const cwd = temporaryFolder();
+    cpSync(new URL('fixtures/transformersjs/decoder/', import.meta.url), cwd, { recursive: true });
+    const { code, stdout } = await zeropoint(['variants', '.', '--dtype', 'q8', '--json'], { cwd });
+    expect(code).toBe(0);
+    const [{ file, verification }] = JSON.parse(stdout).variants;
+    expect(file).toBe('decoder_model_merged_quantized.onnx');
+    expect(verification.inputs).toBe('made-up inputs');
+    const logits = verification.outputs.find(({ name }: { name: string }) => name === 'logits');
+    expect(logits.sqnr).toBeGreaterThan(15);
   });
 
   it('--dry-run writes nothing and knows the sizes', async () => {

@@ -78,10 +78,15 @@ async function compare(
 /** Sizes that are tried for axes of any size but the first: texts and signals like small ones, images larger ones. */
 const SIZES = [16, 64, 224] as const;
 
-/** Inputs on which the original runs; undefined if none was found. */
+/**
+ * Inputs on which the original runs; undefined if none was found. A decoder's mask is as long as its cache and its tokens
+ * together: with an empty cache, as in its first step, one size fits both.
+ */
 async function workingFeeds(reference: ModelRunner, signal: AbortSignal): Promise<Feeds | undefined> {
-  for (const size of SIZES) {
-    const feeds = madeUpFeeds(reference.inputs, size);
+  const hasCache = reference.inputs.some(isCache);
+  const tries = SIZES.flatMap((size) => (hasCache ? [{ size, cache: 0 }] : []).concat({ size, cache: size }));
+  for (const sizes of tries) {
+    const feeds = madeUpFeeds(reference.inputs, sizes);
     try {
       await reference.run(feeds, { signal });
       return feeds;
@@ -92,9 +97,18 @@ async function workingFeeds(reference: ModelRunner, signal: AbortSignal): Promis
   return undefined;
 }
 
-function madeUpFeeds(inputs: readonly RunnerValue[], size: number): Feeds {
+/** As exporters name keys and values of earlier tokens. */
+function isCache({ name }: RunnerValue): boolean {
+  return name.startsWith('past_key_values.');
+}
+
+function madeUpFeeds(
+  inputs: readonly RunnerValue[],
+  { size, cache }: { size: number; cache: number },
+): Feeds {
   const random = noise();
-  return Object.fromEntries(inputs.map((input) => [input.name, madeUp(input, size, random)]));
+  const sizeOf = (input: RunnerValue): number => (isCache(input) ? cache : size);
+  return Object.fromEntries(inputs.map((input) => [input.name, madeUp(input, sizeOf(input), random)]));
 }
 
 /** Noise for floats; ones for integers, which are valid as ids, masks and lengths. */
