@@ -2,10 +2,12 @@
  * `npm run test:runtimes`: the core tests, the same files that vitest runs, in Chromium, Node 24, Deno and Bun.
  * esbuild bundles each file with `vitest.ts` in the place of vitest. `npm run test:runtimes -- deno bun` runs those only.
  *
+ * Chromium also runs the tests in `browser/`, of what only a browser has; what they compare with is made in Node first.
+ *
  * A core test is a `*.test.ts` in a core layer or in `test/` that is not named `*.node.test.ts` and does not import
  * `zeropoint/onnx`. A runtime that is not there counts as skipped, in CI (CI=true) as failed.
  */
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -17,6 +19,7 @@ import { findChromium } from './chromium.mjs';
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const BUNDLES = join(ROOT, 'test/.runtimes');
 const TIMEOUT_MS = 8 * 60_000;
+const BROWSER_TESTS = join(HERE, 'browser');
 const CORE_LAYERS = ['tensor', 'kernels', 'quant', 'observers', 'qconfig'];
 
 /** Binaries by platform and architecture, below node_modules; the arguments that come before the script. */
@@ -78,9 +81,14 @@ async function bundleTests(files) {
       ...files.map((file) => ({ in: file, out: outName(file) })),
       { in: join(HERE, 'harness.ts'), out: 'harness' },
       { in: join(HERE, 'main.ts'), out: 'main' },
+      { in: join(HERE, 'node-variants.ts'), out: 'node-variants' },
     ],
     outdir: BUNDLES,
-    alias: { vitest: join(HERE, 'vitest.ts'), zeropoint: join(ROOT, 'src/index.ts') },
+    alias: {
+      vitest: join(HERE, 'vitest.ts'),
+      zeropoint: join(ROOT, 'src/index.ts'),
+      'zeropoint/onnx': join(ROOT, 'src/onnx.ts'),
+    },
     bundle: true,
     splitting: true,
     format: 'esm',
@@ -90,6 +98,13 @@ async function bundleTests(files) {
     logLevel: 'error',
   });
   return files.map((file) => `${outName(file)}.js`);
+}
+
+/** What Node writes, beside the bundles, for the tests in `browser/`. */
+async function makeNodeVariants() {
+  const { code, stdout, output } = await run(process.execPath, [join(BUNDLES, 'node-variants.js')]);
+  if (code !== 0) throw new Error(`node-variants: exit code ${code}\n${output}`);
+  writeFileSync(join(BUNDLES, 'variants.json'), stdout);
 }
 
 /** The report of one runtime; whatever keeps it from giving one is a failure with a text. */
@@ -117,13 +132,15 @@ if (unknown.length > 0)
 
 await install(HERE);
 const files = listCoreTests();
-const bundles = await bundleTests(files);
+const browserFiles = listFiles(BROWSER_TESTS, (path) => path.endsWith('.ts'));
+const bundles = await bundleTests([...files, ...browserFiles]);
+await makeNodeVariants();
 console.log(`${files.length} core test files: ${files.map((file) => basename(file, '.test.ts')).join(', ')}`);
 const total = { passed: 0, failed: 0, skipped: 0 };
 for (const [name, find] of Object.entries(RUNTIMES)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   const start = performance.now();
-  const report = await runIn(find, bundles);
+  const report = await runIn(find, name === 'chromium' ? bundles : bundles.slice(0, files.length));
   for (const failure of report.failures) console.log(`${name}: ${failure}\n`);
   for (const key of Object.keys(total)) total[key] += report[key];
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
