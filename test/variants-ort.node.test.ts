@@ -4,6 +4,11 @@
  *
  * - Behind the last element of a short block (4 bits) there is 0, here the code of 0: whoever reads it adds nothing.
  * - A block whose second half would be padding is halved here: the same codes in fewer bytes.
+ * - A value from outside that both branches of an If multiply is quantized in the branches, there once in front of the If: only
+ *   one of them runs.
+ * - What `clean` finds is not there any more: constants are folded, BatchNormalization goes into Conv, equal weights are stored
+ *   once, local functions are put where they are called. The scripts left that to onnxslim, and logged it where that failed.
+ * - 8-bit weights of more than two axes stay in float: a scale a column is of matrices.
  * - Where a recipe finds nothing to do, the script saved the float model under the variant's name; here that is done only if
  *   another base file has something to do.
  */
@@ -12,6 +17,7 @@ import { MemorySink, readModel, variants, type Model } from 'zeropoint/onnx';
 import {
   countOps,
   initializersOf,
+  operatorsHere,
   signature,
   VARIANT_CASES,
   variantFile,
@@ -47,7 +53,7 @@ function unpadded({ dtype, shape, data }: StoredTensor, k: number): StoredTensor
 /** How many elements each column of the 4-bit weights has, by name of the codes. */
 async function columnLengths({ model }: VariantCase): Promise<ReadonlyMap<string, number>> {
   const { graph } = await variantModel(model);
-  const products = [...graph.nodes].filter((node) => node.is('MatMul'));
+  const products = [...graph.allNodes()].filter((node) => node.is('MatMul'));
   return new Map(
     products.flatMap(({ inputs: [, weight] }) =>
       weight?.constant === undefined ? [] : [[`${weight.name}_Q4`, weight.constant.shape[0]]],
@@ -64,7 +70,7 @@ const BLOCK = 32;
 describe.each(rows)('$model, $dtype $recipe', (row) => {
   it('same operators, constants and wiring', async () => {
     const model = await made(row);
-    expect(countOps(model)).toEqual(row.ops);
+    expect(countOps(model)).toEqual(operatorsHere(row));
     const ours = await initializersOf(model);
     const lengths = await columnLengths(row);
     expect(Object.keys(ours).toSorted()).toEqual(Object.keys(row.initializers).toSorted());
