@@ -8,26 +8,17 @@
  * after a build. Python: ZEROPOINT_PYTHON, else .venv/bin/python. `--only minilm,static` takes jobs whose line has all
  * the words; `--write` writes docs/peers.md.
  */
-import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { evaluate, type Evaluation } from './evaluate.ts';
+import { least, runJob, type Cost } from './job-cost.ts';
 import { report } from './report.ts';
 
 /** Settings of a job, as job.mjs and quantize.py read them. */
 type Job = Readonly<Record<string, unknown>> & { readonly mode: 'dynamic' | 'static' | 'weights' };
-
-/** What one side's process says of itself, and how long it took from outside. */
-export interface Cost {
-  /** The call alone. */
-  readonly seconds: number;
-  /** Start and imports too. */
-  readonly process: number;
-  readonly megabytes: number;
-}
 
 export interface Row {
   readonly model: string;
@@ -67,29 +58,6 @@ const JOBS: Readonly<Record<string, Readonly<Record<string, Job>>>> = {
 
 const local = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const PYTHON = process.env.ZEROPOINT_PYTHON ?? local('../../.venv/bin/python');
-const OUT_OF_MEMORY = 3;
-
-/** Runs one side's job; why it failed, if it did. */
-function runJob(command: string, args: readonly string[]): Cost | string {
-  const start = performance.now();
-  const run = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 2 ** 28 });
-  const whole = (performance.now() - start) / 1000;
-  if (run.status === OUT_OF_MEMORY) return 'needs > 18 GB';
-  if (run.status !== 0) {
-    console.error(`${command} ${args.join(' ')}: ${run.stderr.slice(-2000)}`);
-    const [error] = /\w*Error\b/.exec(run.stderr.trim().split('\n').at(-1) ?? '') ?? [];
-    return `fails${error === undefined ? '' : `: ${error}`}`;
-  }
-  const { seconds, megabytes } = JSON.parse(run.stdout.trim().split('\n').at(-1) ?? '') as Cost;
-  return { seconds, process: whole, megabytes };
-}
-
-/** The least of what rounds took: disturbances only add. */
-function least(costs: readonly Cost[]): Cost {
-  const of = (key: keyof Cost): number => Math.min(...costs.map((cost) => cost[key]));
-  return { seconds: of('seconds'), process: of('process'), megabytes: of('megabytes') };
-}
-
 async function compare(folder: string, model: string, name: string, job: Job, rounds: number): Promise<Row> {
   const temporary = mkdtempSync(join(tmpdir(), 'zeropoint-peer-'));
   const [theirFile, ourFile] = ['theirs.onnx', 'ours.onnx'].map((file) => join(temporary, file));

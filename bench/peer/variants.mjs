@@ -1,0 +1,18 @@
+/**
+ * The same variants by zeropoint, in a process of its own, with the same report as variants.py. Usage: node variants.mjs MODEL
+ * FOLDER PRESET DTYPE...; files are called as there.
+ */
+import { join } from 'node:path';
+import { variants } from 'zeropoint/onnx';
+
+const [model, folder, preset, ...dtypes] = process.argv.slice(2);
+const start = performance.now();
+const result = await variants(model, {
+  preset,
+  dtypes,
+  overwrite: true,
+  open: (file) => join(folder, file),
+});
+const seconds = (performance.now() - start) / 1000;
+if (result.skipped.length > 0) console.error(result.skipped);
+console.log(JSON.stringify({ seconds, megabytes: process.resourceUsage().maxRSS / 1024 }));

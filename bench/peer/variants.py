@@ -1,0 +1,32 @@
+"""The recipe of transformers.js' removed scripts (scripts/fixtures/ort_variants.py: onnxruntime's quantizers, as
+`scripts/quantize.py` called them), variant by variant: each loads the model, makes one file and saves it. Prints {"seconds",
+"megabytes"} as JSON: all variants together without Python's start and imports, and the peak of the process. The scripts also
+slimmed the model first, which is left out.
+
+Usage: python variants.py MODEL FOLDER DTYPE...
+"""
+
+import json
+import pathlib
+import resource
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "scripts/fixtures"))
+
+
+def main():
+    model, folder, *dtypes = sys.argv[1:]
+    import onnx
+    from ort_variants import VARIANTS
+
+    start = time.perf_counter()
+    for dtype in dtypes:
+        make = VARIANTS.get((dtype, "quantize")) or VARIANTS[(dtype, None)]
+        onnx.save(make(onnx.load(model)), str(pathlib.Path(folder) / f"{dtype}.onnx"))
+    seconds = time.perf_counter() - start
+    print(json.dumps({"seconds": seconds, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+if __name__ == "__main__":
+    main()
