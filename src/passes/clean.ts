@@ -1,24 +1,30 @@
 /** What is done to every model before quantization: nothing here changes a result beyond rounding. */
-import { eliminateIdentity } from './eliminate-identity.ts';
-import { foldConstants } from './fold-constants.ts';
-import { foldRecurrentWeights } from './fold-recurrent-weights.ts';
-import { foldBatchNormalization } from './fold-batch-normalization.ts';
-import { inlineFunctions } from './inline-functions.ts';
-import { loadSmallConstants } from './load-small-constants.ts';
-import { mergeDuplicateInitializers } from './merge-duplicate-initializers.ts';
-import { sequence, type Pass } from './pass.ts';
-import { removeUnused } from './remove-unused.ts';
+import type { Model } from '../graph/model.ts';
+import { eliminateIdentityInPlace } from './eliminate-identity.ts';
+import { foldConstantsInPlace } from './fold-constants.ts';
+import { foldRecurrentWeightsInPlace } from './fold-recurrent-weights.ts';
+import { foldBatchNormalizationInPlace } from './fold-batch-normalization.ts';
+import { inlineFunctionsInPlace } from './inline-functions.ts';
+import { loadSmallConstantsInPlace } from './load-small-constants.ts';
+import { mergeDuplicateInitializersInPlace } from './merge-duplicate-initializers.ts';
+import { onCopy, sequence, type Edit, type Pass } from './pass.ts';
+import { removeUnusedInPlace } from './remove-unused.ts';
 
-/** Every pass that only simplifies: local functions, identities, constant expressions, batch normalization, equal weights, unused nodes. */
-export const clean: Pass = sequence(
+const EDITS: Edit = sequence(
   // First, so that all others see what functions do.
-  inlineFunctions,
-  loadSmallConstants,
-  eliminateIdentity,
-  foldConstants,
-  foldRecurrentWeights,
-  foldBatchNormalization,
+  inlineFunctionsInPlace,
+  loadSmallConstantsInPlace,
+  eliminateIdentityInPlace,
+  foldConstantsInPlace,
+  foldRecurrentWeightsInPlace,
+  foldBatchNormalizationInPlace,
   // Late: what folding makes equal is merged too, and what only one layer reads can be folded.
-  mergeDuplicateInitializers,
-  removeUnused,
+  mergeDuplicateInitializersInPlace,
+  async (model) => ({ modified: removeUnusedInPlace(model), skipped: [] }),
 );
+
+/**
+ * Every pass that only simplifies: local functions, identities, constant expressions, batch normalization, equal weights,
+ * unused nodes. All of them on one copy: of a model with many nodes copies take longer than what is done to them.
+ */
+export const clean: Pass = (model: Model) => onCopy(model, EDITS);

@@ -8,13 +8,17 @@
  */
 import type { Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
-import type { PassResult } from './pass.ts';
+import { onCopy, type PassResult } from './pass.ts';
 
 /** Removes Identity and inference-time Dropout; see the cases above. */
-export async function eliminateIdentity(model: Model): Promise<PassResult> {
-  const copy = model.clone();
+export function eliminateIdentity(model: Model): Promise<PassResult> {
+  return onCopy(model, eliminateIdentityInPlace);
+}
+
+/** The same on a model that the caller owns. */
+export async function eliminateIdentityInPlace(model: Model): Promise<Omit<PassResult, 'model'>> {
   let modified = false;
-  for (const node of Array.from(copy.graph.allNodes())) {
+  for (const node of Array.from(model.graph.allNodes())) {
     const [input] = node.inputs;
     const [output] = node.outputs;
     if (input === undefined || output === undefined || !isIdentity(node) || node.graph === undefined)
@@ -29,7 +33,7 @@ export async function eliminateIdentity(model: Model): Promise<PassResult> {
     node.graph.removeNode(node);
     modified = true;
   }
-  return { model: modified ? copy : model, modified, skipped: [] };
+  return { modified, skipped: [] };
 }
 
 function isIdentity(node: Node): boolean {

@@ -19,7 +19,7 @@ import type { Graph } from '../graph/graph.ts';
 import type { Node } from '../graph/node.ts';
 import type { Value } from '../graph/value.ts';
 import type { Model } from '../graph/model.ts';
-import type { PassResult, SkippedNode } from './pass.ts';
+import { onCopy, type PassResult, type SkippedNode } from './pass.ts';
 
 const EPSILON = 1e-5;
 
@@ -30,21 +30,25 @@ const CHANNEL_AXIS: Readonly<Record<string, (node: Node) => number>> = {
 };
 
 /** Folds BatchNormalization into the Conv or Gemm before it; `skipped` names those that stay, with the reason. */
-export async function foldBatchNormalization(model: Model): Promise<PassResult> {
-  const copy = model.clone();
+export function foldBatchNormalization(model: Model): Promise<PassResult> {
+  return onCopy(model, foldBatchNormalizationInPlace);
+}
+
+/** The same on a model that the caller owns. */
+export async function foldBatchNormalizationInPlace(model: Model): Promise<Omit<PassResult, 'model'>> {
   const skipped: SkippedNode[] = [];
   let modified = false;
-  for (const node of copy.graph.nodes.toArray()) {
+  for (const node of model.graph.nodes.toArray()) {
     if (!node.is('BatchNormalization')) continue;
     const reason = obstacle(node);
     if (reason === undefined) {
-      await fold(copy.graph, node);
+      await fold(model.graph, node);
       modified = true;
     } else {
       skipped.push({ node: node.label, opType: node.opType, reason });
     }
   }
-  return { model: modified ? copy : model, modified, skipped };
+  return { modified, skipped };
 }
 
 /** Why a normalization cannot be folded; undefined if it can. */

@@ -25,7 +25,7 @@ import { ELEMENTWISE_OPS, elementwise } from './constant-elementwise.ts';
 import { MOVE_OPS, moved } from './constant-moves.ts';
 import { chosen, expanded, filled, gathered, joined, shapeOf, sizeOf } from './constant-shapes.ts';
 import { isSmall } from './load-small-constants.ts';
-import type { PassResult } from './pass.ts';
+import { onCopy, type PassResult } from './pass.ts';
 
 /** Ops for which a weight is worth a copy of its own. */
 const TAKES_WEIGHTS = new Set(['MatMul', 'Gemm', 'Conv', 'ConvTranspose']);
@@ -35,12 +35,16 @@ const MOST_GROWN_BYTES = 65_536;
 const MOST_WIDENED = 2;
 
 /** Folds what is computed from constants; see the cases above. */
-export async function foldConstants(model: Model): Promise<PassResult> {
-  const copy = model.clone();
+export function foldConstants(model: Model): Promise<PassResult> {
+  return onCopy(model, foldConstantsInPlace);
+}
+
+/** The same on a model that the caller owns. */
+export async function foldConstantsInPlace(model: Model): Promise<Omit<PassResult, 'model'>> {
   let modified = false;
   // Again as long as something changes, since nodes of old files come in any order.
-  while (await foldOnce(copy)) modified = true;
-  return { model: modified ? copy : model, modified, skipped: [] };
+  while (await foldOnce(model)) modified = true;
+  return { modified, skipped: [] };
 }
 
 async function foldOnce(model: Model): Promise<boolean> {

@@ -16,7 +16,7 @@ import type { TensorSource } from '../graph/tensor-source.ts';
 import type { Value } from '../graph/value.ts';
 import { moved } from './constant-moves.ts';
 import { joinSources } from './joined-source.ts';
-import type { PassResult } from './pass.ts';
+import { onCopy, type PassResult } from './pass.ts';
 
 const RECURRENT = new Set(['LSTM', 'GRU', 'RNN']);
 /** W, R, B. */
@@ -25,15 +25,19 @@ const CONSTANT_INPUTS = [1, 2, 3];
 const MOST_STEPS = 8;
 
 /** Makes the computed weights of recurrent nodes constants; see the cases above. */
-export async function foldRecurrentWeights(model: Model): Promise<PassResult> {
-  const copy = model.clone();
-  const folder = new Folder(copy);
+export function foldRecurrentWeights(model: Model): Promise<PassResult> {
+  return onCopy(model, foldRecurrentWeightsInPlace);
+}
+
+/** The same on a model that the caller owns. */
+export async function foldRecurrentWeightsInPlace(model: Model): Promise<Omit<PassResult, 'model'>> {
+  const folder = new Folder(model);
   let modified = false;
-  for (const node of copy.graph.allNodes()) {
+  for (const node of model.graph.allNodes()) {
     if (node.domain !== '' || !RECURRENT.has(node.opType)) continue;
     for (const index of CONSTANT_INPUTS) modified = folder.fold(node, index) || modified;
   }
-  return { model: modified ? copy : model, modified, skipped: [] };
+  return { modified, skipped: [] };
 }
 
 /** What an expression gives, and a text that equal expressions share. */

@@ -25,7 +25,7 @@ import { sortedNodes } from '../graph/sort.ts';
 import type { Value } from '../graph/value.ts';
 import type { ValueType } from '../graph/value-type.ts';
 import { FunctionTable } from './function-table.ts';
-import type { PassResult, SkippedNode } from './pass.ts';
+import { onCopy, type PassResult, type SkippedNode } from './pass.ts';
 
 /** Calls within calls can multiply: ten levels of ten calls are 10^10 nodes. The largest models have some 10^5. */
 const MOST_NODES = 500_000;
@@ -38,14 +38,19 @@ const RUNTIME_DOMAINS: ReadonlySet<string> = new Set(['', 'ai.onnx.ml', 'com.mic
  *
  * @example const { model: flat, skipped } = await inlineFunctions(await readModel('exported.onnx'));
  */
-export async function inlineFunctions(model: Model): Promise<PassResult> {
-  if (model.functions.length === 0) return { model, modified: false, skipped: [] };
-  const copy = model.clone();
-  const inliner = new Inliner(copy);
-  inliner.inlineIn(copy.graph);
-  const removed = removeUncalled(copy, inliner.table);
+export function inlineFunctions(model: Model): Promise<PassResult> {
+  const nothing = { model, modified: false, skipped: [] };
+  return model.functions.length === 0 ? Promise.resolve(nothing) : onCopy(model, inlineFunctionsInPlace);
+}
+
+/** The same on a model that the caller owns. */
+export async function inlineFunctionsInPlace(model: Model): Promise<Omit<PassResult, 'model'>> {
+  if (model.functions.length === 0) return { modified: false, skipped: [] };
+  const inliner = new Inliner(model);
+  inliner.inlineIn(model.graph);
+  const removed = removeUncalled(model, inliner.table);
   const modified = inliner.copied > 0 || removed;
-  return { model: modified ? copy : model, modified, skipped: inliner.skipped };
+  return { modified, skipped: inliner.skipped };
 }
 
 class Inliner {

@@ -9,7 +9,7 @@ import type { TensorSource } from '../graph/tensor-source.ts';
 import { isOurs } from '../graph/element-type.ts';
 import { elementCount } from '../tensor/shape.ts';
 import { graphsOf } from './access.ts';
-import type { PassResult } from './pass.ts';
+import { onCopy, type PassResult } from './pass.ts';
 
 /** Elements of a constant that counts as small: pads of an 8-d tensor. */
 const SMALL = 16;
@@ -20,11 +20,15 @@ export function isSmall(shape: readonly number[]): boolean {
 }
 
 /** Gives every small constant of a dtype of ours its tensor. */
-export async function loadSmallConstants(model: Model): Promise<PassResult> {
-  if (!graphsOf(model.graph).some(hasUnread)) return { model, modified: false, skipped: [] };
-  const copy = model.clone();
-  for (const graph of graphsOf(copy.graph)) await loadAll(graph);
-  return { model: copy, modified: true, skipped: [] };
+export function loadSmallConstants(model: Model): Promise<PassResult> {
+  return onCopy(model, loadSmallConstantsInPlace);
+}
+
+/** The same on a model that the caller owns. */
+export async function loadSmallConstantsInPlace(model: Model): Promise<Omit<PassResult, 'model'>> {
+  if (!graphsOf(model.graph).some(hasUnread)) return { modified: false, skipped: [] };
+  for (const graph of graphsOf(model.graph)) await loadAll(graph);
+  return { modified: true, skipped: [] };
 }
 
 function isUnread(source: TensorSource | undefined): source is TensorSource {

@@ -18,7 +18,7 @@ import type { Model } from '../graph/model.ts';
 import type { TensorSource } from '../graph/tensor-source.ts';
 import type { Value } from '../graph/value.ts';
 import { graphsOf, present } from './access.ts';
-import type { PassResult } from './pass.ts';
+import { onCopy, type PassResult } from './pass.ts';
 
 /** Smaller constants gain nothing, and quantizers would find biases of zeros shared by layers. */
 const LEAST_BYTES = 16_384;
@@ -26,13 +26,17 @@ const SAMPLE_BYTES = 256;
 const TILE_BYTES = 1_048_576;
 
 /** Makes equal initializers one; see the cases above. */
-export async function mergeDuplicateInitializers(model: Model): Promise<PassResult> {
-  const copy = model.clone();
+export function mergeDuplicateInitializers(model: Model): Promise<PassResult> {
+  return onCopy(model, mergeDuplicateInitializersInPlace);
+}
+
+/** The same on a model that the caller owns. */
+export async function mergeDuplicateInitializersInPlace(model: Model): Promise<Omit<PassResult, 'model'>> {
   let modified = false;
-  let groups = groupsOf([candidates(copy)], shapeOf);
+  let groups = groupsOf([candidates(model)], shapeOf);
   for (const sieve of [sampleOf, digestOf]) groups = await regrouped(groups, sieve);
   for (const group of groups) modified = (await mergeGroup(group)) || modified;
-  return { model: modified ? copy : model, modified, skipped: [] };
+  return { modified, skipped: [] };
 }
 
 /** Outer graphs first, so that what stays is seen by as many as can be. */

@@ -23,18 +23,26 @@ export interface PassResult {
 /** A deed on a model; the model that it takes is left as it is. */
 export type Pass = (model: Model) => Promise<PassResult>;
 
-/** Runs passes one after the other. */
-export function sequence(...passes: readonly Pass[]): Pass {
+/** The deed of a pass on a model that the caller owns. */
+export type Edit = (model: Model) => Promise<Omit<PassResult, 'model'>>;
+
+/** Does `edit` to a copy of `model`; the model itself comes back if nothing was changed. */
+export async function onCopy(model: Model, edit: Edit): Promise<PassResult> {
+  const copy = model.clone();
+  const { modified, skipped } = await edit(copy);
+  return { model: modified ? copy : model, modified, skipped };
+}
+
+/** One edit after the other. */
+export function sequence(...edits: readonly Edit[]): Edit {
   return async (model) => {
-    let result: PassResult = { model, modified: false, skipped: [] };
-    for (const pass of passes) {
-      const next = await pass(result.model);
-      result = {
-        model: next.model,
-        modified: result.modified || next.modified,
-        skipped: [...result.skipped, ...next.skipped],
-      };
+    let modified = false;
+    const skipped: SkippedNode[] = [];
+    for (const edit of edits) {
+      const done = await edit(model);
+      modified = modified || done.modified;
+      for (const node of done.skipped) skipped.push(node);
     }
-    return result;
+    return { modified, skipped };
   };
 }

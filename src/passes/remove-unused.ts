@@ -4,13 +4,11 @@
  */
 import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
-import type { PassResult } from './pass.ts';
+import { onCopy, type PassResult } from './pass.ts';
 
 /** Removes nodes and initializers that no output needs. */
-export async function removeUnused(model: Model): Promise<PassResult> {
-  const copy = model.clone();
-  const modified = removeUnusedInPlace(copy);
-  return { model: modified ? copy : model, modified, skipped: [] };
+export function removeUnused(model: Model): Promise<PassResult> {
+  return onCopy(model, async (copy) => ({ modified: removeUnusedInPlace(copy), skipped: [] }));
 }
 
 /** The same on a model that the caller owns. */
