@@ -1,12 +1,12 @@
 /** `zeropoint variants`: a folder as transformers.js has it, from float models. */
-import { chmodSync, copyFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { tensor } from 'zeropoint';
 import { buildModel, readModel, VARIANT_DTYPES, variantFile as nameOf, writeModel } from 'zeropoint/onnx';
 import { listing, temporaryFolder, useCli } from './support/cli.ts';
-import { saveModel, twoInputs } from './support/cli-models.ts';
+import { noise, saveModel, twoInputs } from './support/cli-models.ts';
 import { countOps, variantFile } from './support/variants.ts';
 
 const zeropoint = useCli();
@@ -247,6 +247,32 @@ describe('bad input: exit code 1, a reason, and the folder as it was', () => {
     );
   });
 
+  it('a model that has one of its files of external data, and not the other', async () => {
+    const cwd = repository({ models: {} });
+    const chunks = { externalData: { threshold: 0, chunkSize: 512 } };
+    await writeModel(twoInputs(), join(cwd, 'onnx/model.onnx'), chunks);
+    rmSync(join(cwd, 'onnx/model.onnx_data_1'));
+    expect(await refused(cwd, [])).toMatch(
+      /model\.onnx: .*expected external data in "model.onnx_data_1", got no such file/,
+    );
+    writeFileSync(join(cwd, 'onnx/model.onnx_data_1'), 'short');
+    expect(await refused(cwd, [])).toMatch(/model\.onnx.*model\.onnx_data_1/s);
+  });
+
+  it.each(['[]', 'null', '"bert"', '', '{"model_type": '])('a config.json of %j', async (config) => {
+    const cwd = repository({ models: { 'model.onnx': 'mlp' }, config });
+    expect(await refused(cwd, [])).toMatch(/config\.json: expected a JSON object, got /);
+  });
+
+  it('a config.json in which transformers.js_config is no object', async () => {
+    const config = '{"transformers.js_config": 5}';
+    const cwd = repository({ models: { 'model.onnx': 'mlp' }, config });
+    const words = ['--dtype', 'q4', '--no-verify', '--external-data', '1KB'];
+    expect(await refused(cwd, words)).toMatch(
+      /config\.json: expected transformers\.js_config to be a JSON object, got 5/,
+    );
+  });
+
   it('a config.json that is not JSON; --no-config leaves it alone', async () => {
     const cwd = repository({ models: { 'model.onnx': 'mlp' }, config: '{"model_type": "bert",}' });
     expect(await refused(cwd, [])).toMatch(/config\.json: expected a JSON object, got /);
@@ -277,6 +303,48 @@ describe('bad input: exit code 1, a reason, and the folder as it was', () => {
     expect(await refused(cwd, ['--dtype', 'q5'], 2)).toContain('Allowed choices are fp16, q8');
     await saveModel(cwd);
     expect(await refused(cwd, [])).toMatch(/model\.onnx: expected it in one place, got it in /);
+  });
+
+  it('external data under a name that a variant would have', async () => {
+    const cwd = repository({ models: { 'model.onnx': 'mlp' } });
+    writeFileSync(join(cwd, 'onnx/model_q4.onnx_data'), 'whose is this?');
+    for (const words of [['--external-data', '1KB'], [], ['--max-size', '8KB']]) {
+      expect(await refused(cwd, ['--dtype', 'q4', ...words])).toMatch(
+        /model_q4\.onnx_data: expected no file there, got an existing one/,
+      );
+    }
+    expect((await zeropoint(['variants', '.', '--dtype', 'q4', '--force'], { cwd })).code).toBe(0);
+    expect(listing(join(cwd, 'onnx'))).toEqual(['model.onnx', 'model_q4.onnx']);
+  });
+
+  it('a folder in the place of a file, whatever the words', async () => {
+    const cwd = repository({ models: { 'model.onnx': 'mlp' } });
+    mkdirSync(join(cwd, 'onnx/model_q4.onnx'));
+    expect(await refused(cwd, ['--dtype', 'q4'])).toContain('model_q4.onnx: expected');
+    expect(await refused(cwd, ['--dtype', 'q4', '--force'])).toContain('model_q4.onnx: expected');
+  });
+
+  it('a disk that is full: the folder is as it was', async () => {
+    const cwd = repository({ models: { 'model.onnx': 'transformer' } });
+    const before = listing(cwd);
+    const words = ['variants', '.', '--dtype', 'q4,fp16'];
+    const { code, stderr } = await zeropoint(words, { cwd, before: 'ulimit -f 8;' });
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(/onnx\/model_\w+\.onnx: expected to write the file, got a file too large/),
+    ]);
+    expect(listing(cwd)).toEqual(before);
+  });
+
+  it('a variant that the runtime does not load', async () => {
+    const cwd = repository({ models: {} });
+    const unknown = buildModel((b) => {
+      const product = b.op('MatMul', [b.input('x', 'float32', [1, 32]), b.constant('w', noise([32, 32]))]);
+      b.output(b.op('org.Nowhere', [product]), 'y', 'float32', [1, 32]);
+    });
+    unknown.opsetImports.set('org', 1);
+    await saveModel(join(cwd, 'onnx'), unknown);
+    expect(await refused(cwd, ['--dtype', 'q4'])).toMatch(/Nowhere/);
   });
 
   it('a second model that cannot be quantized: nothing of the first is left', async () => {

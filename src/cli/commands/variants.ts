@@ -157,15 +157,19 @@ async function perform(job: Job): Promise<Made> {
 
 const OTHERS = 'Leave its dtype out with --dtype';
 
-/** Names that are taken stop everything before the first model is read. */
+/** Names that are taken stop everything before the first model is read: of models, and of external data without a model. */
 async function checkNames({ place, words, options }: Job): Promise<void> {
   const { plan, maxSize, dtypes = DTYPE_NAMES } = options;
   // Which dtype fits is not known yet.
   if (maxSize !== undefined) return;
+  const force = words.force ?? false;
+  const there = [...(await sizesIn(place.folder)).keys()];
   for (const base of findBaseFiles(Object.keys(place.files)).bases) {
     for (const dtype of plan === undefined ? dtypes : [plan[base] ?? 'fp32']) {
       if (dtype === 'fp32') continue;
-      await checkFree(join(place.folder, variantFile(base, dtype)), words.force ?? false, OTHERS);
+      const file = variantFile(base, dtype);
+      const data = there.filter((name) => isDataOf(name, file));
+      for (const name of [file, ...data]) await checkFree(join(place.folder, name), force, OTHERS);
     }
   }
 }
@@ -196,6 +200,7 @@ async function putInPlace(result: VariantsResult, staged: StagedSet, job: Job): 
   const obsolete = [...before.keys()].filter(
     (name) => !names.includes(name) && isPartOf(name, result.variants),
   );
+  for (const name of obsolete) await checkFree(join(place.folder, name), replace, OTHERS);
   const sizes = new Map([...before].filter(([name]) => !obsolete.includes(name)));
   for (const { name, size } of result.variants.flatMap(({ files }) => files)) sizes.set(name, size);
   const texts = changedTexts(result, sizes, job);

@@ -35,7 +35,7 @@ const MARK = '\ufeff';
 /**
  * The text of config.json with what transformers.js needs; the same text if it says so already.
  *
- * @throws FormatError CONFIG_INVALID if the text is no JSON object
+ * @throws FormatError CONFIG_INVALID if the text, or its section for transformers.js, is no JSON object
  * @example withVariantsInConfig(text, { chunks: { 'model_q4.onnx': 1 } })
  */
 export function withVariantsInConfig(text: string, facts: ConfigFacts): string {
@@ -58,7 +58,7 @@ export function withVariantsInConfig(text: string, facts: ConfigFacts): string {
   return mark + edited;
 }
 
-/** `model_type` of config.json. @throws FormatError CONFIG_INVALID if the text is no JSON object */
+/** `model_type` of config.json. @throws FormatError CONFIG_INVALID if the text, or its section for transformers.js, is no JSON object */
 export function modelTypeOf(text: string): string | undefined {
   return readConfig(text.startsWith(MARK) ? text.slice(MARK.length) : text).modelType;
 }
@@ -67,9 +67,11 @@ function readConfig(text: string): KnownConfig {
   const config = parse(text);
   const section = config[SECTION];
   const { model_type: modelType } = config;
+  const isThere = section !== undefined && section !== null;
+  if (isThere && !isObject(section)) throw invalid(`${SECTION} to be a JSON object`, JSON.stringify(section));
   return {
     modelType: typeof modelType === 'string' ? modelType : undefined,
-    external: isObject(section) ? section[EXTERNAL] : undefined,
+    external: isThere ? section[EXTERNAL] : undefined,
   };
 }
 
@@ -78,14 +80,16 @@ function parse(text: string): Readonly<Record<string, unknown>> {
   try {
     config = JSON.parse(text);
   } catch (cause) {
-    throw notJson(cause instanceof Error ? cause.message : String(cause), cause);
+    throw invalid(OBJECT, cause instanceof Error ? cause.message : String(cause), cause);
   }
   if (isObject(config)) return config;
-  throw notJson(config === null ? 'null' : Array.isArray(config) ? 'an array' : `a ${typeof config}`);
+  throw invalid(OBJECT, config === null ? 'null' : Array.isArray(config) ? 'an array' : `a ${typeof config}`);
 }
 
-function notJson(got: string, cause?: unknown): FormatError {
-  return new FormatError(`config.json: expected a JSON object, got ${got}`, {
+const OBJECT = 'a JSON object';
+
+function invalid(expected: string, got: string, cause?: unknown): FormatError {
+  return new FormatError(`config.json: expected ${expected}, got ${got}`, {
     code: 'CONFIG_INVALID',
     hint: 'Repair the file: transformers.js reads it too.',
     details: { file: 'config.json' },
