@@ -19,7 +19,7 @@ import { evaluate, type Evaluation } from './peer/evaluate.ts';
 import { least, runJob, type Cost } from './peer/job-cost.ts';
 
 const COST_MODEL = 'bert_base';
-const MODELS = ['bert_base', 'decoder_134m', 'resnet18'] as const;
+const MODELS = ['minilm', 'resnet18'] as const;
 const FASTER = 3;
 const SMALLER = 2;
 
@@ -77,7 +77,17 @@ function measureCosts(folder: string, rounds: number): readonly CostRow[] {
   });
 }
 
-const COST_COLUMNS = ['', 'call, s', 'faster', 'process, s', 'faster', 'peak, MB', 'of theirs'];
+const COST_COLUMNS = [
+  '',
+  'call, s',
+  'faster',
+  'process, s',
+  'faster',
+  'CPU, s',
+  'less',
+  'peak, MB',
+  'of theirs',
+];
 
 function costCells({ job, theirs, ours }: CostRow): string[] {
   return [
@@ -86,10 +96,14 @@ function costCells({ job, theirs, ours }: CostRow): string[] {
     (theirs.seconds / ours.seconds).toFixed(1),
     `${theirs.process.toFixed(1)} → ${ours.process.toFixed(1)}`,
     (theirs.process / ours.process).toFixed(1),
+    `${cpuOf(theirs).toFixed(1)} → ${cpuOf(ours).toFixed(1)}`,
+    (cpuOf(theirs) / cpuOf(ours)).toFixed(1),
     `${theirs.megabytes.toFixed(0)} → ${ours.megabytes.toFixed(0)}`,
     `${((100 * ours.megabytes) / theirs.megabytes).toFixed(0)} %`,
   ];
 }
+
+const cpuOf = ({ cpu = NaN }: Cost): number => cpu;
 
 function isWithinGoal({ theirs, ours }: CostRow): boolean {
   return theirs.process >= FASTER * ours.process && theirs.megabytes >= SMALLER * ours.megabytes;

@@ -15,4 +15,6 @@ const result = await variants(model, {
 });
 const seconds = (performance.now() - start) / 1000;
 if (result.skipped.length > 0) console.error(result.skipped);
-console.log(JSON.stringify({ seconds, megabytes: process.resourceUsage().maxRSS / 1024 }));
+const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage();
+const cpu = (userCPUTime + systemCPUTime) / 1e6;
+console.log(JSON.stringify({ seconds, cpu, megabytes: maxRSS / 1024 }));

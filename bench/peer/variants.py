@@ -1,6 +1,7 @@
 """The recipe of transformers.js' removed scripts (scripts/fixtures/ort_variants.py: onnxruntime's quantizers, as
 `scripts/quantize.py` called them), variant by variant: each loads the model, makes one file and saves it. Prints {"seconds",
-"megabytes"} as JSON: all variants together without Python's start and imports, and the peak of the process. The scripts also
+"cpu", "megabytes"} as JSON: all variants together without Python's start and imports, the processor's time with them, and the
+peak of the process. The scripts also
 slimmed the model first, which is left out.
 
 Usage: python variants.py MODEL FOLDER DTYPE...
@@ -25,7 +26,9 @@ def main():
         make = VARIANTS.get((dtype, "quantize")) or VARIANTS[(dtype, None)]
         onnx.save(make(onnx.load(model)), str(pathlib.Path(folder) / f"{dtype}.onnx"))
     seconds = time.perf_counter() - start
-    print(json.dumps({"seconds": seconds, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = usage.ru_utime + usage.ru_stime
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "megabytes": usage.ru_maxrss / 1024}))
 
 
 if __name__ == "__main__":
