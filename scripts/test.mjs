@@ -3,14 +3,11 @@
  * each test of vitest counts as one, and each other step as one. All steps run, whatever fails before them.
  * `npm test -- <words>` gives the words to vitest and runs nothing else.
  */
-import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
 import { build } from './build.mjs';
 import { install } from './lib/install.mjs';
 import { CACHE, ROOT, run, runTool } from './lib/run.mjs';
-import { readIfThere } from './lib/stamp.mjs';
-
-const VITEST_REPORT = join(CACHE, 'vitest.json');
+import { vitest } from './lib/vitest.mjs';
 
 /** In the order they run: what fails fast comes first, what needs `dist/` last. */
 const STEPS = [
@@ -39,26 +36,6 @@ async function script(name, ...args) {
 function oneTest({ code, output }) {
   const passed = code === 0 ? 1 : 0;
   return { passed, failed: 1 - passed, skipped: 0, output };
-}
-
-/** Runs vitest with its usual output and counts from its report. A file that cannot be loaded counts as one failure. */
-async function vitest(words) {
-  rmSync(VITEST_REPORT, { force: true });
-  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${VITEST_REPORT}`];
-  const { code } = await runTool('vitest', 'vitest', ['run', ...reporters, ...words], { inherit: true });
-  const report = JSON.parse(readIfThere(VITEST_REPORT) ?? 'null');
-  if (report === null) return { passed: 0, failed: 1, skipped: 0, output: 'vitest wrote no report' };
-  const broken = report.testResults.filter(
-    (file) => file.status === 'failed' && file.assertionResults.length === 0,
-  );
-  const failed = report.numFailedTests + broken.length;
-  return {
-    passed: report.numPassedTests,
-    // Vitest also fails without a failed test: an unhandled rejection, no test found.
-    failed: code !== 0 && failed === 0 ? 1 : failed,
-    skipped: report.numPendingTests + report.numTodoTests,
-    output: '',
-  };
 }
 
 /** Runs the steps one after another; prints what a failed step said as soon as it ends. */

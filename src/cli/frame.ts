@@ -19,6 +19,8 @@ export interface Outcome {
   readonly json: unknown;
   /** For people; asked for only if they see it. */
   readonly text: () => string;
+  /** Default: done. */
+  readonly exitCode?: (typeof ExitCode)['gate'];
 }
 
 export async function runVerb(
@@ -32,6 +34,7 @@ export async function runVerb(
     progress.end();
     if (options.json) printJson(outcome.json);
     else if (!options.quiet) process.stdout.write(outcome.text());
+    if (outcome.exitCode !== undefined) process.exitCode = outcome.exitCode;
   } catch (error) {
     progress.end();
     const { exitCode, lines, json } = failure(error, options);

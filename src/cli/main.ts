@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addCalibrate } from './verbs/calibrate.ts';
+import { addCheck } from './verbs/check.ts';
 import { addInspect } from './verbs/inspect.ts';
 import { addPlan } from './verbs/plan.ts';
 import { addQuantize } from './verbs/quantize.ts';
@@ -26,6 +27,7 @@ addCalibrate(program);
 addPlan(program);
 addInspect(program);
 addVariants(program);
+addCheck(program);
 
 // A reader that has seen enough (`| head`) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

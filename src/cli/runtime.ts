@@ -30,11 +30,27 @@ export async function openRunner(source: RunnerSource, options: RunnerOptions = 
   try {
     return await createRunner(source, given);
   } catch (error) {
-    if (!(error instanceof QuantError && error.code === 'RUNTIME_MISSING')) throw error;
+    if (!isMissing(error)) throw error;
     const runner = await openFromProject(source, given);
     if (runner === undefined) throw error;
     return runner;
   }
+}
+
+/**
+ * The module onnxruntime-node, beside this package or in the project of the working directory; undefined if it is in neither,
+ * which `ortNode` has the words for.
+ */
+export async function nativeRuntime(): Promise<unknown> {
+  for (const place of [import.meta.url, join(process.cwd(), 'package.json')]) {
+    const path = resolved(createRequire(place), 'onnxruntime-node');
+    if (path !== undefined) return import(pathToFileURL(path).href);
+  }
+  return undefined;
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof QuantError && error.code === 'RUNTIME_MISSING';
 }
 
 let folder: string | undefined;

@@ -63,7 +63,8 @@ function findBinary(args, binaries) {
 }
 
 function isCoreTest(path) {
-  if (!path.endsWith('.test.ts') || path.endsWith('.node.test.ts')) return false;
+  if (!path.endsWith('.test.ts') || path.endsWith('.node.test.ts') || path.endsWith('.browser.test.ts'))
+    return false;
   return !readFileSync(path, 'utf8').includes("'zeropoint/onnx'");
 }
 

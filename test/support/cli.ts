@@ -80,7 +80,7 @@ async function bundle(outdir: string): Promise<void> {
   await build({
     entryPoints: [join(ROOT, 'src/cli/main.ts')],
     alias: { zeropoint: join(ROOT, 'src/index.ts'), 'zeropoint/onnx': join(ROOT, 'src/onnx.ts') },
-    external: ['commander', 'fflate', 'valibot', 'onnxruntime-node', 'onnxruntime-web'],
+    external: ['commander', 'fflate', 'valibot', 'onnxruntime-node', 'onnxruntime-web', 'playwright-core'],
     outdir,
     bundle: true,
     splitting: true,

@@ -1,8 +1,10 @@
 /**
- * Where a variant runs without a part of it falling back to the CPU. Facts: one-op models on onnxruntime 1.30, its native CPU
- * provider, WebAssembly, and WebGPU with CPU fallback disabled. Operators that the float model had are not judged.
+ * Where a variant runs without a part of it falling back to the CPU, by the newest table of backends. What the float model
+ * has trouble with is not held against its variants.
  */
 import type { Model } from '../../graph/model.ts';
+import { CHECK_TARGETS, type CheckTarget, type Support } from '../backends/table.ts';
+import { check, failsCheck, type TargetCheck } from '../check/check.ts';
 
 /** A place to run, as transformers.js tells them apart. */
 export interface RunsOn {
@@ -12,14 +14,29 @@ export interface RunsOn {
   readonly webgpu: boolean | 'shader-f16';
 }
 
-/** Integer arithmetic on activations. WebGPU has none of it. */
-const NOT_ON_WEBGPU =
-  /^(DynamicQuantizeLinear|QuantizeLinear|MatMulInteger|ConvInteger|QLinear.+|QGemm|DynamicQuantize(LSTM|MatMul)|QAttention|QEmbedLayerNormalization)$/;
+/** `float`: the model that `model` was made from. */
+export async function runsOn(model: Model, float: Model): Promise<RunsOn> {
+  const before = (await check(float)).targets;
+  const after = (await check(model)).targets;
+  const [cpu, wasm, webgpu] = CHECK_TARGETS.map((target) => newTroubles(target, before, after));
+  const isKept = webgpu.some((support) => support === 'falls back' || failsCheck(support));
+  return {
+    cpu: !cpu.some(failsCheck),
+    wasm: !wasm.some(failsCheck),
+    webgpu: isKept ? false : webgpu.includes('needs shader-f16') ? 'shader-f16' : true,
+  };
+}
 
-/** Looks at the operators and types of a model that was made here. */
-export function runsOn({ graph }: Model): RunsOn {
-  const nodes = [...graph.allNodes()];
-  if (nodes.some(({ opType }) => NOT_ON_WEBGPU.test(opType))) return { cpu: true, wasm: true, webgpu: false };
-  const isHalf = nodes.some(({ inputs }) => inputs.some((input) => input?.elementType === 'float16'));
-  return { cpu: true, wasm: true, webgpu: isHalf ? 'shader-f16' : true };
+/** What operators have that had no trouble of that kind in the float model. */
+function newTroubles(
+  target: CheckTarget,
+  before: readonly TargetCheck[],
+  after: readonly TargetCheck[],
+): readonly Support[] {
+  const findingsOf = (checks: readonly TargetCheck[]): TargetCheck['findings'] =>
+    checks.find((one) => one.target === target)?.findings ?? [];
+  const known = new Set(findingsOf(before).map(({ op, support }) => `${op} ${support}`));
+  return findingsOf(after)
+    .filter(({ op, support }) => !known.has(`${op} ${support}`))
+    .map(({ support }) => support);
 }

@@ -69,7 +69,7 @@ export class VariantWriter {
   }
 
   async #write(
-    { base }: OpenedBase,
+    { base, model: float }: OpenedBase,
     dtype: VariantDType,
     made: Pick<Variant, 'reports' | 'note'> & { readonly model: Model },
   ): Promise<void> {
@@ -79,7 +79,7 @@ export class VariantWriter {
     const sink = this.#sinks.hold(await openSink(await open(file), { overwrite }));
     const files = await writeModel(model, { ...sink, name: file }, this.#placement(model));
     const size = files.reduce((sum, part) => sum + part.size, 0);
-    this.variants.push({ base, dtype, file, size, files, runsOn: runsOn(model), ...facts });
+    this.variants.push({ base, dtype, file, size, files, runsOn: await runsOn(model, float), ...facts });
   }
 
   #placement(model: Model): WriteModelOptions {

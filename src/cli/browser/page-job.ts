@@ -1,0 +1,52 @@
+/** What is asked of a page, and what it answers: plain data, since it goes through the protocol of the browser. */
+
+export type WebProvider = 'wasm' | 'webgpu';
+
+/** A tensor whose bytes lie at a URL of the page's server. */
+export interface PageTensor {
+  readonly name: string;
+  /** onnxruntime's name of the type, which is ours. */
+  readonly type: string;
+  readonly dims: readonly number[];
+  readonly url: string;
+}
+
+export interface PageJob {
+  readonly provider: WebProvider;
+  readonly optimization: 'disabled' | 'basic' | 'extended' | 'all';
+  readonly model: string;
+  readonly externalData: readonly { readonly path: string; readonly url: string }[];
+  /** One a run. */
+  readonly batches: readonly (readonly PageTensor[])[];
+  /** Names of the outputs to send back. */
+  readonly fetches: readonly string[];
+  /** Prefix of the URLs to send outputs to: `<prefix>/<run>/<index in fetches>`. */
+  readonly sendTo: string;
+}
+
+/** A node as onnxruntime placed it, after its optimizations. */
+export interface PlacedNode {
+  readonly op: string;
+  readonly node: string;
+  /** `CPUExecutionProvider`, `WebGpuExecutionProvider`. */
+  readonly provider: string;
+}
+
+export interface PageAnswer {
+  /** `onnxruntime-web 1.30.0 (webgpu)`. */
+  readonly runtime: string;
+  /** What WebGPU computes on: `google swiftshader`; undefined for wasm. */
+  readonly adapter: string | undefined;
+  readonly hasHalf: boolean;
+  /** Empty for wasm, which has no choice, and where all nodes went to one provider, {@link allOn}. */
+  readonly placed: readonly PlacedNode[];
+  readonly allOn: string | undefined;
+  /** Milliseconds from bytes in memory to a session. */
+  readonly loadMs: number | undefined;
+  /** Milliseconds of each run. */
+  readonly runMs: readonly number[];
+  /** Types and shapes of the outputs, a list a run, in the order of `fetches`. */
+  readonly outputs: readonly (readonly { readonly type: string; readonly dims: readonly number[] }[])[];
+  /** What went wrong, if something did. */
+  readonly failure: { readonly stage: 'start' | 'load' | 'run'; readonly message: string } | undefined;
+}

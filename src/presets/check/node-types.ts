@@ -1,0 +1,62 @@
+/**
+ * Element types of all values of a model, bodies of If, Loop and Scan included: what the file says, what operators' schemas
+ * say (also onnxruntime's own, which `inferElementTypes` passes over), and what {@link inferElementTypes} knows.
+ */
+import type { ElementType } from '../../graph/element-type.ts';
+import type { Graph } from '../../graph/graph.ts';
+import type { Model } from '../../graph/model.ts';
+import type { Node } from '../../graph/node.ts';
+import type { Value } from '../../graph/value.ts';
+import { inferElementTypes } from '../../passes/infer-element-types.ts';
+import { signatureOf, type Signature } from '../../ptq/float16/signatures.ts';
+import type { TypeOf } from '../backends/signature.ts';
+
+/** A look-up of types; nodes must be in topological order. */
+export function nodeTypes(model: Model): TypeOf {
+  const types = new Map<Value, ElementType>();
+  const typeOf: TypeOf = (value) =>
+    value === undefined ? undefined : (types.get(value) ?? value.elementType);
+  visit(model.graph, types, typeOf, model);
+  return typeOf;
+}
+
+function visit(graph: Graph, types: Map<Value, ElementType>, typeOf: TypeOf, model: Model): void {
+  // Twice: what schemas say of onnxruntime's operators lets the rules of the second round see further.
+  for (let round = 0; round < 2; round++) {
+    for (const [value, type] of inferElementTypes(graph, types)) types.set(value, type);
+    for (const node of graph.nodes) {
+      const signature = signatureOf(node, model.opsetImports.get(node.domain) ?? 1);
+      node.outputs.forEach((output, index) => {
+        if (output === undefined || typeOf(output) !== undefined) return;
+        const type = signature && typeByLetter(node, signature, index, typeOf);
+        const found = type ?? integerOutput(node, index, typeOf);
+        if (found !== undefined) types.set(output, found);
+      });
+    }
+  }
+  for (const node of graph.nodes) for (const inner of node.subgraphs) visit(inner, types, typeOf, model);
+}
+
+/** An output has the type of the inputs with its letter. */
+function typeByLetter(
+  node: Node,
+  signature: Signature,
+  index: number,
+  typeOf: TypeOf,
+): ElementType | undefined {
+  const letter = signature.output(index);
+  if (letter === 'f') return 'float32';
+  if (letter === '-' || letter === 's') return undefined;
+  return node.inputs
+    .filter((_, i) => signature.input(i) === letter)
+    .map(typeOf)
+    .find((type) => type !== undefined);
+}
+
+/** The operators that give codes. */
+function integerOutput(node: Node, index: number, typeOf: TypeOf): ElementType | undefined {
+  if (index > 0) return undefined;
+  if (node.opType === 'QuantizeLinear')
+    return node.inputs[2] === undefined ? 'uint8' : typeOf(node.inputs[2]);
+  return node.opType.startsWith('QLinear') ? typeOf(node.inputs[0]) : undefined;
+}

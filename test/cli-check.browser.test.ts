@@ -1,0 +1,109 @@
+/** `zeropoint check --run` in headless Chromium: WebAssembly, and WebGPU on SwiftShader. `npm run test:browser`. */
+import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { convertToFloat16, memorySource, quantizeDynamic, quantizeWeights, writeModel } from 'zeropoint/onnx';
+import { temporaryFolder, useCli } from './support/cli.ts';
+import { convNet, noise, saveModel, twoInputs } from './support/cli-models.ts';
+
+const zeropoint = useCli();
+const web = ['--run', '--target', 'ort-web-wasm,ort-web-webgpu', '--json'];
+
+interface Run {
+  readonly runtime: string;
+  readonly place: string;
+  readonly fallbacks: readonly { readonly op: string; readonly count: number }[];
+  readonly outputs: readonly { readonly sqnr: number | null }[];
+  readonly problem: { readonly kind: string; readonly message: string } | null;
+  readonly loadMs: number;
+  readonly peakBytes: number | null;
+}
+
+async function runs(
+  cwd: string,
+  ...words: readonly string[]
+): Promise<{ code: number | null; wasm: Run; webgpu: Run }> {
+  const { code, stdout, stderr } = await zeropoint(['check', ...words, ...web], { cwd });
+  expect(stderr).not.toContain('error');
+  const [wasm, webgpu] = JSON.parse(stdout).targets.map(({ run }: { run: Run }) => run);
+  return { code, wasm, webgpu };
+}
+
+describe('check --run in Chromium', { timeout: 300_000 }, () => {
+  it('a float net runs on both, all of it on WebGPU', async () => {
+    const cwd = temporaryFolder();
+    await saveModel(cwd, convNet(), 'net.onnx');
+    const { code, wasm, webgpu } = await runs(cwd, 'net.onnx');
+    expect(code).toBe(0);
+    for (const run of [wasm, webgpu]) {
+      expect(run.problem).toBeNull();
+      expect(run.fallbacks).toEqual([]);
+      expect(run.outputs).toHaveLength(1);
+      // null is Infinity in JSON: equal outputs.
+      expect(run.outputs[0].sqnr ?? Infinity).toBeGreaterThan(80);
+      expect(run.loadMs).toBeGreaterThan(0);
+      if (process.platform === 'linux') expect(run.peakBytes).toBeGreaterThan(1e6);
+    }
+    expect(wasm.runtime).toMatch(/^onnxruntime-web 1\.30\.0 \(wasm\)$/);
+    expect(webgpu.place).toMatch(/^Chromium [\d.]+, google swiftshader$/);
+  });
+
+  it('dynamic int8 runs on both; on WebGPU its integers are left to the CPU, which --no-fallback refuses', async () => {
+    const cwd = temporaryFolder();
+    await saveModel(cwd, (await quantizeDynamic(twoInputs())).model, 'int8.onnx');
+    const { code, wasm, webgpu } = await runs(cwd, 'int8.onnx');
+    expect(code).toBe(0);
+    expect([wasm.problem, webgpu.problem, wasm.fallbacks]).toEqual([null, null, []]);
+    expect(webgpu.fallbacks.map(({ op }) => op).join()).toMatch(/MatMulInteger/);
+    expect((await runs(cwd, 'int8.onnx', '--no-fallback')).code).toBe(3);
+  });
+
+  it('4-bit weights beside the model give the numbers of the CPU', async () => {
+    const cwd = temporaryFolder();
+    const { model } = await quantizeWeights(twoInputs(), { blockSize: 16 });
+    await writeModel(model, join(cwd, 'q4.onnx'), { externalData: { threshold: 1 } });
+    const { code, wasm, webgpu } = await runs(cwd, 'q4.onnx');
+    expect(code).toBe(0);
+    for (const { problem, outputs, fallbacks } of [wasm, webgpu]) {
+      expect([problem, fallbacks]).toEqual([null, []]);
+      expect(outputs[0].sqnr ?? Infinity).toBeGreaterThan(40);
+    }
+    rmSync(join(cwd, 'q4.onnx_data'));
+    expect((await zeropoint(['check', 'q4.onnx', ...web], { cwd })).code).toBe(1);
+  });
+
+  it('float16 does not run on an adapter without shader-f16: the target fails, with the reason', async () => {
+    const cwd = temporaryFolder();
+    await saveModel(cwd, (await convertToFloat16(convNet())).model, 'half.onnx');
+    const { code, wasm, webgpu } = await runs(cwd, 'half.onnx');
+    expect(code).toBe(3);
+    expect(wasm.problem).toBeNull();
+    expect(webgpu.problem?.message).toContain('f16');
+  });
+
+  it('wrong numbers are found: another model than the float one', async () => {
+    const cwd = temporaryFolder();
+    await saveModel(cwd, convNet(), 'net.onnx');
+    const other = convNet();
+    for (const w of other.graph.initializers) {
+      w.initializer = memorySource(noise(w.staticShape ?? [], 99));
+    }
+    await saveModel(cwd, other, 'other.onnx');
+    const { code, wasm, webgpu } = await runs(cwd, 'other.onnx', '--float', 'net.onnx');
+    expect([code, wasm.problem?.kind, webgpu.problem?.kind]).toEqual([3, 'wrong numbers', 'wrong numbers']);
+  });
+
+  it('the package as it is built does the same: what is sent to the page is the text of a compiled function', async () => {
+    const cwd = temporaryFolder();
+    await saveModel(cwd, convNet(), 'net.onnx');
+    const main = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
+    const stdout = execFileSync(process.execPath, [main, 'check', 'net.onnx', ...web], {
+      cwd,
+      encoding: 'utf8',
+    });
+    const problems = JSON.parse(stdout).targets.map(({ run }: { run: Run }) => run.problem);
+    expect(problems).toEqual([null, null]);
+  });
+});
