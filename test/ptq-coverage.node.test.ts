@@ -204,7 +204,7 @@ describe("coverage: 'all'", () => {
     const options = { coverage: 'some' } as unknown as PrepareOptions;
     const model = await zooModel('digits_mlp');
     expect(() => prepare(model, undefined, options)).toThrow(
-      /expected coverage one of kernels, all, got some/,
+      /expected coverage one of kernels, all, got 'some'/,
     );
   });
 });
