@@ -1,8 +1,9 @@
 /**
  * `npm run test:slow`: what takes minutes and need not run each time. A hundred thousand damaged model files, other ones at
- * each run; the seed is printed, and `ZEROPOINT_FUZZ_SEED` runs the same files again. Then a corpus of models of other
- * people, in the folder that is given (`npm run test:slow -- <folder>`, or `ZEROPOINT_CORPUS`), else where Debian's
- * package libonnx-testdata puts it. Ends with `N passed, N failed, N skipped`.
+ * each run, each through some of the modes; the seed is printed, and `ZEROPOINT_FUZZ_SEED` runs the same files again. Files of
+ * 60 MB that are made to exhaust a reader. Then a corpus of models of other people, in the folder that is given
+ * (`npm run test:slow -- <folder>`, or `ZEROPOINT_CORPUS`), else where Debian's package libonnx-testdata puts it. Ends with
+ * `N passed, N failed, N skipped`.
  */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -17,6 +18,11 @@ async function vitest(file, env) {
   const options = { inherit: true, env, timeoutMs: LONGEST_MS };
   const { code } = await runTool('vitest', 'vitest', ['run', file], options);
   return code === 0 ? 'passed' : 'failed';
+}
+
+/** Every kind of hostile file, at its full size. */
+function hostile() {
+  return vitest('test/onnx-hostile', { ZEROPOINT_FUZZ_FACTOR: String(FACTOR) });
 }
 
 function fuzz() {
@@ -38,7 +44,7 @@ async function corpus() {
   return 'skipped';
 }
 
-const results = [await fuzz(), await corpus()];
+const results = [await fuzz(), await hostile(), await corpus()];
 const count = (what) => results.filter((result) => result === what).length;
 console.log(`\n${count('passed')} passed, ${count('failed')} failed, ${count('skipped')} skipped`);
 process.exitCode = count('failed') === 0 ? 0 : 1;

@@ -20,7 +20,10 @@ import { expect, it, onTestFinished } from 'vitest';
 import {
   attr,
   buildModel,
+  convertToFloat16,
+  quantizeDynamic,
   readModel,
+  storeWeights,
   writeModel,
   type Graph,
   type Model,
@@ -176,6 +179,11 @@ async function use({ inner, outer }: Place): Promise<'refused' | 'used'> {
     }
     for (const externalData of ['auto', 'embed', { threshold: 0 }] as const) {
       await writeModel(model, out, { externalData, overwrite: true }).catch(onlyOurs);
+      for (const quantize of [quantizeDynamic, storeWeights, convertToFloat16] as const) {
+        const made = await quantize(model).catch(onlyOurs);
+        if (made === 'refused') continue;
+        await writeModel(made.model, out, { externalData, overwrite: true }).catch(onlyOurs);
+      }
     }
     return 'used';
   } catch (error) {

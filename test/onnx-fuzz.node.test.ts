@@ -7,14 +7,13 @@ import fc from 'fast-check';
 import { ModelProtoSchema } from 'onnx-buf';
 import { expect, it } from 'vitest';
 import {
-  clean,
+  convertToFloat16,
   MemorySink,
-  prepare,
   printModel,
   quantizeDynamic,
   quantizeWeights,
-  raiseOpset,
   readModel,
+  storeWeights,
   writeModel,
   type Model,
 } from 'zeropoint/onnx';
@@ -29,6 +28,7 @@ import {
   onlyOurs,
   SEED,
 } from './support/damage.ts';
+import { MODES } from './support/every-mode.ts';
 import { FIXTURES, fixture, fixturePath } from './support/onnx-fixtures.ts';
 
 const BYTE_RUNS = 700 * FACTOR;
@@ -36,21 +36,39 @@ const STRUCTURE_RUNS = 300 * FACTOR;
 const TIMEOUT_MS = 60_000 * FACTOR;
 /** A file takes about a millisecond; a collector that sets in, or a busy machine, a few hundred. */
 const LONGEST_MS = 10_000;
+/** Of all modes, others for each file. */
+const MODES_A_FILE = 5;
 
 /** Quantized ones too: their operators and 4-bit types are others. */
-const FILES = [...FIXTURES.map(fixture), ...(await Promise.all(['mlp', 'digits_cnn'].map(quantized)))];
+const FILES = [
+  ...FIXTURES.map(fixture),
+  ...(await Promise.all(['mlp', 'digits_cnn'].map((name) => made(name, quantizeDynamic)))),
+  ...(await Promise.all(
+    [
+      (model: Model) => quantizeWeights(model, { blockSize: 16 }),
+      (model: Model) => storeWeights(model),
+      (model: Model) => convertToFloat16(model),
+    ].map((mode) => made('digits_cnn', mode)),
+  )),
+];
 
-async function quantized(name: string): Promise<Uint8Array<ArrayBuffer>> {
-  const { model } = await quantizeWeights(await readModel(fixturePath(`${name}.onnx`)), { blockSize: 16 });
+async function made(
+  name: string,
+  mode: (model: Model) => Promise<{ readonly model: Model }>,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { model } = await mode(await readModel(fixturePath(`${name}.onnx`)));
   const sink = new MemorySink();
   await writeModel(model, sink);
   return sink.bytes;
 }
 
+/** Modes that came to an end on some damaged file: if one never does, nothing is tried on it. */
+const DONE = new Set<string>();
+
 const EXTERNAL = { externalData: () => new Uint8Array(256) };
 
 /** Reads, and uses what was read in every way. Any error but a QuantError fails the property. */
-async function use(bytes: Uint8Array): Promise<'refused' | 'used'> {
+async function use(bytes: Uint8Array, modes: readonly string[]): Promise<'refused' | 'used'> {
   const start = performance.now();
   try {
     const model = await readModel(bytes, EXTERNAL);
@@ -60,7 +78,13 @@ async function use(bytes: Uint8Array): Promise<'refused' | 'used'> {
     await writeModel(model.clone(), sink);
     const again = await readModel(sink.bytes, { externalData: Object.fromEntries(sink.files) });
     expect(printModel(again)).toBe(printModel(model));
-    for (const quantize of QUANTIZERS) await quantize(model).catch(onlyOurs);
+    const before = printModel(model);
+    for (const mode of modes) {
+      const outcome = await MODES[mode](model).catch(onlyOurs);
+      if (outcome !== 'refused') DONE.add(mode);
+    }
+    // Whatever a mode did, it did to a copy.
+    expect(printModel(model)).toBe(before);
     return 'used';
   } catch (error) {
     return onlyOurs(error);
@@ -69,14 +93,11 @@ async function use(bytes: Uint8Array): Promise<'refused' | 'used'> {
   }
 }
 
-/** Whatever can be read can be given to these, and makes sense or is refused. */
-const QUANTIZERS: readonly ((model: Model) => Promise<unknown>)[] = [
-  clean,
-  (model) => raiseOpset(model, 21),
-  async (model) => prepare(model),
-  (model) => quantizeDynamic(model),
-  (model) => quantizeWeights(model, { blockSize: 16 }),
-];
+/** Whatever can be read can be given to any mode, and makes sense or is refused. */
+const someModes = fc.shuffledSubarray(Object.keys(MODES), {
+  minLength: MODES_A_FILE,
+  maxLength: MODES_A_FILE,
+});
 
 it(
   `${BYTE_RUNS} files with damaged bytes`,
@@ -86,8 +107,9 @@ it(
     const property = fc.asyncProperty(
       files,
       fc.array(mutation, { minLength: 1, maxLength: 4 }),
-      async (file, deeds) => {
-        outcomes.add(await use(deeds.reduce(mutate, file)));
+      someModes,
+      async (file, deeds, modes) => {
+        outcomes.add(await use(deeds.reduce(mutate, file), modes));
       },
     );
     await fc.assert(property, { seed: SEED, numRuns: BYTE_RUNS });
@@ -103,11 +125,11 @@ it(
     const outcomes = new Set<string>();
     const files = fc.constantFrom(...FILES);
     const changes = fc.array(change, { minLength: 1, maxLength: 6 });
-    const property = fc.asyncProperty(files, changes, async (file, list) => {
+    const property = fc.asyncProperty(files, changes, someModes, async (file, list, modes) => {
       const message = fromBinary(ModelProtoSchema, file);
       for (const item of list) apply(message, item);
       const bytes = encoded(message);
-      if (bytes !== undefined) outcomes.add(await use(bytes));
+      if (bytes !== undefined) outcomes.add(await use(bytes, modes));
     });
     await fc.assert(property, { seed: SEED, numRuns: STRUCTURE_RUNS });
     expect(outcomes).toEqual(new Set(['refused', 'used']));
@@ -115,3 +137,7 @@ it(
   },
   TIMEOUT_MS,
 );
+
+it('every mode came to an end on some of them', () => {
+  expect(Object.keys(MODES).filter((mode) => !DONE.has(mode))).toEqual([]);
+});

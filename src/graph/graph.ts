@@ -67,8 +67,8 @@ export class Graph {
   origin: unknown;
   readonly #values = new Map<string, Value>();
   readonly #initializers = new Set<Value>();
-  #inputs: readonly Value[] = [];
-  #outputs: readonly Value[] = [];
+  #inputs: Value[] = [];
+  #outputs: Value[] = [];
 
   constructor(name = '', parent?: Graph) {
     this.name = name;
@@ -135,25 +135,26 @@ export class Graph {
     const value = known ?? this.#define(name);
     value.type = type ?? value.type;
     value.isInput = true;
-    this.#inputs = [...this.#inputs, value];
+    this.#inputs.push(value);
     return value;
   }
 
   /** Makes a value that this graph can see an output. */
   addOutput(value: Value): void {
-    this.setOutputs([...this.#outputs, value]);
+    value.markOutput(this, true);
+    this.#outputs.push(value);
   }
 
   setInputs(values: readonly Value[]): void {
     for (const value of this.#inputs) value.isInput = false;
     for (const value of values) value.isInput = true;
-    this.#inputs = values;
+    this.#inputs = [...values];
   }
 
   setOutputs(values: readonly Value[]): void {
     for (const value of this.#outputs) value.markOutput(this, false);
     for (const value of values) value.markOutput(this, true);
-    this.#outputs = values;
+    this.#outputs = [...values];
   }
 
   /** A new constant of this graph, or the default of a graph input. Throws GraphError if the name is defined. */

@@ -17,6 +17,7 @@
 import { elementBits } from '../graph/element-type.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { Model } from '../graph/model.ts';
+import { isSorted, sortedNodes } from '../graph/sort.ts';
 import type { Node } from '../graph/node.ts';
 import { memorySource, type TensorSource } from '../graph/tensor-source.ts';
 import { outputOf } from './access.ts';
@@ -42,14 +43,14 @@ export function foldConstants(model: Model): Promise<PassResult> {
 /** The same on a model that the caller owns. */
 export async function foldConstantsInPlace(model: Model): Promise<Omit<PassResult, 'model'>> {
   let modified = false;
-  // Again as long as something changes, since nodes of old files come in any order.
+  // Again as long as something changes: what a body computes may be known only after what stands behind it.
   while (await foldOnce(model)) modified = true;
   return { modified, skipped: [] };
 }
 
 async function foldOnce(model: Model): Promise<boolean> {
   let modified = false;
-  for (const node of Array.from(model.graph.allNodes())) {
+  for (const node of inOrder(model.graph)) {
     const { graph } = node;
     const folded = graph && foldedSource(node);
     if (graph === undefined || folded === undefined) continue;
@@ -59,6 +60,12 @@ async function foldOnce(model: Model): Promise<boolean> {
     modified = true;
   }
   return modified;
+}
+
+/** Nodes after what they need, whatever the file's order: a chain that is written backwards would take a round a node. */
+function inOrder(graph: Graph): Node[] {
+  const nodes = isSorted(graph) ? graph.nodes.toArray() : sortedNodes(graph);
+  return nodes.flatMap((node) => [node, ...node.subgraphs.flatMap(inOrder)]);
 }
 
 function replaceByConstant(graph: Graph, node: Node, source: TensorSource): void {

@@ -28,7 +28,7 @@ import { FunctionTable } from './function-table.ts';
 import { onCopy, type PassResult, type SkippedNode } from './pass.ts';
 
 /** Calls within calls can multiply: ten levels of ten calls are 10^10 nodes. The largest models have some 10^5. */
-const MOST_NODES = 500_000;
+const MOST_NODES = 100_000;
 
 /** Operator sets of runtimes. */
 const RUNTIME_DOMAINS: ReadonlySet<string> = new Set(['', 'ai.onnx.ml', 'com.microsoft']);

@@ -1,6 +1,6 @@
 /** Reads an ONNX model: its structure at once, its tensors when they are asked for. */
 import { checkOptions, type Rule } from '../../errors/check-options.ts';
-import { ANYTHING, byType } from '../../errors/option-rules.ts';
+import { ANYTHING, byType, numberFrom } from '../../errors/option-rules.ts';
 import { FormatError, GraphError } from '../../errors.ts';
 import type { Attribute } from '../../graph/attribute.ts';
 import { Model, type ModelFunction } from '../../graph/model.ts';
@@ -23,10 +23,16 @@ import { notOnnx, notOnnxError, SNIFF_BYTES } from './sniff.ts';
 export interface ReadModelOptions {
   /** Where external data lies, for models that are not given by path, or whose data lies elsewhere. */
   readonly externalData?: ExternalFiles;
+  /**
+   * Most memory that the structure (nodes, attributes, names; not tensors) may take, here and when the model is quantized, as
+   * estimated, in bytes. Default 256 MiB, which is some 65,000 nodes: files from elsewhere could exhaust the memory without it.
+   */
+  readonly maxStructureBytes?: number;
 }
 
 const RULES = {
   externalData: byType({ function: ANYTHING, object: ANYTHING }),
+  maxStructureBytes: numberFrom(0),
 } satisfies Record<keyof ReadModelOptions, Rule>;
 
 /** What {@link Model.origin} is for models that were read. */
@@ -59,11 +65,11 @@ export async function readModel(source: SourceLike, options: ReadModelOptions = 
   checkOptions('readModel', options, RULES);
   const opened = await openSource(source);
   const file = opened.source.name ?? 'source';
-  const record = await readRecord(opened.source, file);
+  const record = await readRecord(opened.source, file, options.maxStructureBytes);
   return modelOf(record, await contextOf(record, opened, options, file));
 }
 
-async function readRecord(source: Source, file: string): Promise<ModelRecord> {
+async function readRecord(source: Source, file: string, limit: number | undefined): Promise<ModelRecord> {
   if (source.size === 0) {
     throw new FormatError(`${file}: expected an ONNX model, got an empty file`, {
       code: 'FORMAT_EMPTY',
@@ -73,7 +79,7 @@ async function readRecord(source: Source, file: string): Promise<ModelRecord> {
   }
   const other = notOnnx(await source.read(0, Math.min(SNIFF_BYTES, source.size)));
   if (other !== undefined) throw notOnnxError(file, other);
-  const record = await readMessage(MODEL, source);
+  const record = await readMessage(MODEL, source, limit);
   if (record.graph === undefined) throw notOnnxError(file, 'a protobuf message without a graph');
   if (record.ir_version === undefined) throw notOnnxError(file, 'a protobuf message without ir_version');
   if (record.opset_import === undefined && record.ir_version >= FIRST_IR_WITH_OPSETS) {

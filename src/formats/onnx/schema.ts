@@ -5,6 +5,19 @@
  */
 import { schema, type Schema, type Span, type WireRecord } from '../protobuf/schema.ts';
 
+/** A type of n bytes is decoded to at most n / 2 dimensions. */
+const TYPE_BYTE = 24;
+
+// What messages cost, see protobuf/limits.ts: in bytes, found by measuring.
+const NODE_COST = 3000;
+const INPUT_COST = 100;
+/** A value, with its uses and names. */
+const VALUE_COST = 700;
+const GRAPH_COST = 3000;
+const FUNCTION_COST = 6000;
+const ATTRIBUTE_COST = 500;
+const TENSOR_COST = 1000;
+
 export interface EntryRecord extends WireRecord {
   key?: string;
   value?: string;
@@ -41,21 +54,25 @@ export interface TensorRecord extends WireRecord {
   data_location?: number;
 }
 
-export const TENSOR: Schema<TensorRecord> = schema('TensorProto', {
-  1: { key: 'dims', type: 'int', repeated: true },
-  2: { key: 'data_type', type: 'int' },
-  3: { key: 'segment', type: 'bytes' },
-  4: { key: 'float_data', type: 'span', repeated: true },
-  5: { key: 'int32_data', type: 'span', repeated: true },
-  6: { key: 'string_data', type: 'spans', repeated: true },
-  7: { key: 'int64_data', type: 'span', repeated: true },
-  8: { key: 'name', type: 'string' },
-  9: { key: 'raw_data', type: 'span' },
-  10: { key: 'double_data', type: 'span', repeated: true },
-  11: { key: 'uint64_data', type: 'span', repeated: true },
-  13: { key: 'external_data', type: 'message', repeated: true, of: () => ENTRY },
-  14: { key: 'data_location', type: 'int' },
-});
+export const TENSOR: Schema<TensorRecord> = schema(
+  'TensorProto',
+  {
+    1: { key: 'dims', type: 'int', repeated: true },
+    2: { key: 'data_type', type: 'int' },
+    3: { key: 'segment', type: 'bytes' },
+    4: { key: 'float_data', type: 'span', repeated: true },
+    5: { key: 'int32_data', type: 'span', repeated: true },
+    6: { key: 'string_data', type: 'spans', repeated: true },
+    7: { key: 'int64_data', type: 'span', repeated: true },
+    8: { key: 'name', type: 'string' },
+    9: { key: 'raw_data', type: 'span' },
+    10: { key: 'double_data', type: 'span', repeated: true },
+    11: { key: 'uint64_data', type: 'span', repeated: true },
+    13: { key: 'external_data', type: 'message', repeated: true, of: () => ENTRY },
+    14: { key: 'data_location', type: 'int' },
+  },
+  TENSOR_COST,
+);
 
 export interface SparseTensorRecord extends WireRecord {
   values?: TensorRecord;
@@ -75,10 +92,14 @@ export interface ValueInfoRecord extends WireRecord {
   type?: Uint8Array;
 }
 
-export const VALUE_INFO: Schema<ValueInfoRecord> = schema('ValueInfoProto', {
-  1: { key: 'name', type: 'string' },
-  2: { key: 'type', type: 'bytes' },
-});
+export const VALUE_INFO: Schema<ValueInfoRecord> = schema(
+  'ValueInfoProto',
+  {
+    1: { key: 'name', type: 'string' },
+    2: { key: 'type', type: 'bytes', byteCost: TYPE_BYTE },
+  },
+  VALUE_COST,
+);
 
 export interface AttributeRecord extends WireRecord {
   name?: string;
@@ -100,25 +121,29 @@ export interface AttributeRecord extends WireRecord {
   sparse_tensors?: SparseTensorRecord[];
 }
 
-export const ATTRIBUTE: Schema<AttributeRecord> = schema('AttributeProto', {
-  1: { key: 'name', type: 'string' },
-  2: { key: 'f', type: 'fixed32' },
-  3: { key: 'i', type: 'int64' },
-  4: { key: 's', type: 'bytes' },
-  5: { key: 't', type: 'message', of: () => TENSOR },
-  6: { key: 'g', type: 'message', of: () => GRAPH },
-  7: { key: 'floats', type: 'fixed32', repeated: true },
-  8: { key: 'ints', type: 'int64', repeated: true },
-  9: { key: 'strings', type: 'bytes', repeated: true },
-  10: { key: 'tensors', type: 'message', repeated: true, of: () => TENSOR },
-  11: { key: 'graphs', type: 'message', repeated: true, of: () => GRAPH },
-  14: { key: 'tp', type: 'bytes' },
-  15: { key: 'type_protos', type: 'bytes', repeated: true },
-  20: { key: 'type', type: 'int' },
-  21: { key: 'ref_attr_name', type: 'string' },
-  22: { key: 'sparse_tensor', type: 'message', of: () => SPARSE_TENSOR },
-  23: { key: 'sparse_tensors', type: 'message', repeated: true, of: () => SPARSE_TENSOR },
-});
+export const ATTRIBUTE: Schema<AttributeRecord> = schema(
+  'AttributeProto',
+  {
+    1: { key: 'name', type: 'string' },
+    2: { key: 'f', type: 'fixed32' },
+    3: { key: 'i', type: 'int64' },
+    4: { key: 's', type: 'bytes' },
+    5: { key: 't', type: 'message', of: () => TENSOR },
+    6: { key: 'g', type: 'message', of: () => GRAPH },
+    7: { key: 'floats', type: 'fixed32', repeated: true },
+    8: { key: 'ints', type: 'int64', repeated: true },
+    9: { key: 'strings', type: 'bytes', repeated: true },
+    10: { key: 'tensors', type: 'message', repeated: true, of: () => TENSOR },
+    11: { key: 'graphs', type: 'message', repeated: true, of: () => GRAPH },
+    14: { key: 'tp', type: 'bytes', byteCost: TYPE_BYTE },
+    15: { key: 'type_protos', type: 'bytes', repeated: true, byteCost: TYPE_BYTE },
+    20: { key: 'type', type: 'int' },
+    21: { key: 'ref_attr_name', type: 'string' },
+    22: { key: 'sparse_tensor', type: 'message', of: () => SPARSE_TENSOR },
+    23: { key: 'sparse_tensors', type: 'message', repeated: true, of: () => SPARSE_TENSOR },
+  },
+  ATTRIBUTE_COST,
+);
 
 export interface NodeRecord extends WireRecord {
   input?: string[];
@@ -130,15 +155,19 @@ export interface NodeRecord extends WireRecord {
   overload?: string;
 }
 
-export const NODE: Schema<NodeRecord> = schema('NodeProto', {
-  1: { key: 'input', type: 'string', repeated: true },
-  2: { key: 'output', type: 'string', repeated: true },
-  3: { key: 'name', type: 'string' },
-  4: { key: 'op_type', type: 'string' },
-  5: { key: 'attribute', type: 'message', repeated: true, of: () => ATTRIBUTE },
-  7: { key: 'domain', type: 'string' },
-  8: { key: 'overload', type: 'string' },
-});
+export const NODE: Schema<NodeRecord> = schema(
+  'NodeProto',
+  {
+    1: { key: 'input', type: 'string', repeated: true, cost: INPUT_COST },
+    2: { key: 'output', type: 'string', repeated: true, cost: VALUE_COST },
+    3: { key: 'name', type: 'string' },
+    4: { key: 'op_type', type: 'string' },
+    5: { key: 'attribute', type: 'message', repeated: true, of: () => ATTRIBUTE },
+    7: { key: 'domain', type: 'string' },
+    8: { key: 'overload', type: 'string' },
+  },
+  NODE_COST,
+);
 
 export interface GraphRecord extends WireRecord {
   node?: NodeRecord[];
@@ -150,15 +179,19 @@ export interface GraphRecord extends WireRecord {
   sparse_initializer?: SparseTensorRecord[];
 }
 
-export const GRAPH: Schema<GraphRecord> = schema('GraphProto', {
-  1: { key: 'node', type: 'message', repeated: true, of: () => NODE },
-  2: { key: 'name', type: 'string' },
-  5: { key: 'initializer', type: 'message', repeated: true, of: () => TENSOR },
-  11: { key: 'input', type: 'message', repeated: true, of: () => VALUE_INFO },
-  12: { key: 'output', type: 'message', repeated: true, of: () => VALUE_INFO },
-  13: { key: 'value_info', type: 'message', repeated: true, of: () => VALUE_INFO },
-  15: { key: 'sparse_initializer', type: 'message', repeated: true, of: () => SPARSE_TENSOR },
-});
+export const GRAPH: Schema<GraphRecord> = schema(
+  'GraphProto',
+  {
+    1: { key: 'node', type: 'message', repeated: true, of: () => NODE },
+    2: { key: 'name', type: 'string' },
+    5: { key: 'initializer', type: 'message', repeated: true, of: () => TENSOR },
+    11: { key: 'input', type: 'message', repeated: true, of: () => VALUE_INFO },
+    12: { key: 'output', type: 'message', repeated: true, of: () => VALUE_INFO },
+    13: { key: 'value_info', type: 'message', repeated: true, of: () => VALUE_INFO },
+    15: { key: 'sparse_initializer', type: 'message', repeated: true, of: () => SPARSE_TENSOR },
+  },
+  GRAPH_COST,
+);
 
 export interface FunctionRecord extends WireRecord {
   name?: string;
@@ -173,18 +206,22 @@ export interface FunctionRecord extends WireRecord {
   overload?: string;
 }
 
-export const FUNCTION: Schema<FunctionRecord> = schema('FunctionProto', {
-  1: { key: 'name', type: 'string' },
-  4: { key: 'input', type: 'string', repeated: true },
-  5: { key: 'output', type: 'string', repeated: true },
-  6: { key: 'attribute', type: 'string', repeated: true },
-  7: { key: 'node', type: 'message', repeated: true, of: () => NODE },
-  9: { key: 'opset_import', type: 'message', repeated: true, of: () => OPSET },
-  10: { key: 'domain', type: 'string' },
-  11: { key: 'attribute_proto', type: 'message', repeated: true, of: () => ATTRIBUTE },
-  12: { key: 'value_info', type: 'message', repeated: true, of: () => VALUE_INFO },
-  13: { key: 'overload', type: 'string' },
-});
+export const FUNCTION: Schema<FunctionRecord> = schema(
+  'FunctionProto',
+  {
+    1: { key: 'name', type: 'string' },
+    4: { key: 'input', type: 'string', repeated: true, cost: VALUE_COST },
+    5: { key: 'output', type: 'string', repeated: true, cost: VALUE_COST },
+    6: { key: 'attribute', type: 'string', repeated: true },
+    7: { key: 'node', type: 'message', repeated: true, of: () => NODE },
+    9: { key: 'opset_import', type: 'message', repeated: true, of: () => OPSET },
+    10: { key: 'domain', type: 'string' },
+    11: { key: 'attribute_proto', type: 'message', repeated: true, of: () => ATTRIBUTE },
+    12: { key: 'value_info', type: 'message', repeated: true, of: () => VALUE_INFO },
+    13: { key: 'overload', type: 'string' },
+  },
+  FUNCTION_COST,
+);
 
 export interface ModelRecord extends WireRecord {
   ir_version?: number;

@@ -173,6 +173,14 @@ export class Cursor {
     throw new WireError(`expected an integer within ±2^53, got ${wide}`, this.base + at);
   }
 
+  /** Numbers in the packed field, of `width` bytes each; 0 for varints, each of which ends with a byte below 128. */
+  countPacked(width: number): number {
+    if (width > 0) return Math.ceil((this.end - this.body) / width);
+    let count = 0;
+    for (let at = this.body; at < this.end; at++) if (this.bytes[at] < 128) count++;
+    return count;
+  }
+
   /** 32 bits, little-endian, unsigned. */
   fixed32(at: number): number {
     const { bytes } = this;

@@ -6,13 +6,20 @@
 import { FormatError, type ErrorCode } from '../../errors.ts';
 import type { Source } from '../source.ts';
 import { Cursor, WireError } from './cursor.ts';
-import { MAX_DEPTH, MAX_FIELDS, MAX_HELD_BYTES, MAX_MESSAGES, SMALL } from './limits.ts';
+import { BYTE_COST, COSTS, MAX_DEPTH, MAX_STRUCTURE_BYTES, SMALL, UNKNOWN_COST } from './limits.ts';
 import { RecordBuilder, WIRE } from './record-builder.ts';
 import { LENGTH, type FieldSpec, type Schema, type WireRecord } from './schema.ts';
 
-/** Reads `source` as one message. Throws FormatError with offset and field path. */
-export function readMessage<T extends WireRecord>(schema: Schema<T>, source: Source): Promise<T> {
-  return new Reader(source, schema.name).read(schema);
+/**
+ * Reads `source` as one message. Throws FormatError with offset and field path, FORMAT_LIMIT where its structure costs more
+ * than `limit` bytes.
+ */
+export function readMessage<T extends WireRecord>(
+  schema: Schema<T>,
+  source: Source,
+  limit: number = MAX_STRUCTURE_BYTES,
+): Promise<T> {
+  return new Reader(source, schema.name, limit).read(schema);
 }
 
 /** Decodes a message that is in memory; `base` is where its first byte lies in the file, for messages. */
@@ -22,7 +29,7 @@ export function decodeMessage<T extends WireRecord>(schema: Schema<T>, bytes: Ui
     name: where,
     read: (offset, length) => Promise.resolve(bytes.subarray(offset, offset + length)),
   };
-  return new Reader(source, schema.name).decode(schema, bytes);
+  return new Reader(source, schema.name, MAX_STRUCTURE_BYTES).decode(schema, bytes);
 }
 
 /** Bytes of the first read in a message, and after each field that is larger. */
@@ -31,13 +38,13 @@ const FIRST_STEP = 2048;
 class Reader {
   readonly #source: Source;
   readonly #path: string[];
-  #messages = 0;
-  #fields = 0;
-  #held = 0;
+  readonly #limit: number;
+  #cost = 0;
 
-  constructor(source: Source, root: string) {
+  constructor(source: Source, root: string, limit: number) {
     this.#source = source;
     this.#path = [root];
+    this.#limit = limit;
   }
 
   async read<T extends WireRecord>(schema: Schema<T>): Promise<T> {
@@ -95,8 +102,8 @@ class Reader {
   }
 
   #begin(schema: Schema, offset: number): RecordBuilder {
-    if (this.#path.length > MAX_DEPTH) throw this.#limit(`at most ${MAX_DEPTH} nested messages`, offset);
-    if (++this.#messages > MAX_MESSAGES) throw this.#tooManyMessages(offset);
+    if (this.#path.length > MAX_DEPTH) throw this.#tooMuch(`at most ${MAX_DEPTH} nested messages`, offset);
+    this.#spend(schema.cost, offset);
     this.#path.push('');
     return new RecordBuilder(schema, this.#source);
   }
@@ -118,20 +125,16 @@ class Reader {
     const isLast = cursor.base + cursor.bytes.length >= messageEnd;
     if (isLast) throw this.#cutShort(cursor, messageEnd);
     // The first read is longer than any head; only a group can be longer.
-    if (done === 0) throw this.#limit(`a group of at most ${FIRST_STEP} bytes`, cursor.base);
+    if (done === 0) throw this.#tooMuch(`a group of at most ${FIRST_STEP} bytes`, cursor.base);
     cursor.end = done;
     return done;
   }
 
   #add(cursor: Cursor, builder: RecordBuilder): void {
-    if (++this.#fields > MAX_FIELDS) {
-      throw this.#limit(`at most ${MAX_FIELDS} fields`, cursor.base + cursor.start);
-    }
     const spec = builder.schema.fields[cursor.number];
     if (spec === undefined) {
-      // It is held in an object of its own, as a message is.
-      if (++this.#messages > MAX_MESSAGES) throw this.#tooManyMessages(cursor.base + cursor.start);
-      this.#hold(cursor.end - cursor.start, cursor.base + cursor.start);
+      const offset = cursor.base + cursor.start;
+      this.#spend(UNKNOWN_COST + BYTE_COST * (cursor.end - cursor.start), offset);
       builder.addRest(cursor.number, cursor.bytes.slice(cursor.start, cursor.end));
     } else {
       this.#addKnown(cursor, builder, spec);
@@ -146,19 +149,25 @@ class Reader {
       const offset = cursor.base + cursor.body;
       builder.addMessage(cursor, this.#message(nested(spec), bytes, offset, offset + bytes.length), spec);
     } else {
-      this.#countValues(cursor, spec);
-      builder.addScalar(cursor, spec);
+      this.#addScalar(cursor, builder, spec);
     }
     this.#path[this.#path.length - 1] = '';
   }
 
-  #countValues(cursor: Cursor, spec: FieldSpec): void {
-    if (spec.type === 'span' || spec.type === 'spans') return;
-    const length = cursor.end - cursor.body;
-    // A packed field of n bytes holds up to n integers.
-    const isPacked = spec.repeated === true && cursor.wire === LENGTH && WIRE[spec.type] !== LENGTH;
-    if (isPacked) this.#fields += length;
-    this.#hold(length, cursor.base + cursor.start);
+  /** Costs are counted first: a list may be all of the file. */
+  #addScalar(cursor: Cursor, builder: RecordBuilder, spec: FieldSpec): void {
+    const { type, cost = 0, byteCost = BYTE_COST } = spec;
+    const offset = cursor.base + cursor.start;
+    if (type === 'span' || type === 'spans') {
+      // Elements that go on where the last ones end cost nothing.
+      if (builder.addSpan(cursor, spec)) this.#spend(COSTS[type], offset);
+      return;
+    }
+    const one = COSTS[type] + cost;
+    const isPacked = spec.repeated === true && cursor.wire === LENGTH && WIRE[type] !== LENGTH;
+    if (isPacked) this.#spend(one * cursor.countPacked(type === 'fixed32' ? 4 : 0), offset);
+    else this.#spend(one + (WIRE[type] === LENGTH ? byteCost * (cursor.end - cursor.body) : 0), offset);
+    builder.addScalar(cursor, spec);
   }
 
   /** The field at the cursor is longer than the read was. Gives where the next one begins. */
@@ -178,7 +187,7 @@ class Reader {
       const body = cursor.base + cursor.body;
       builder.addMessage(cursor, await this.#readRange(nested(spec), body, next), spec);
     } else if (spec?.type === 'span' || spec?.type === 'spans') {
-      builder.addScalar(cursor, spec);
+      this.#addScalar(cursor, builder, spec);
     } else {
       await this.#readLong(cursor, builder, messageEnd);
     }
@@ -190,24 +199,25 @@ class Reader {
   async #readLong(cursor: Cursor, builder: RecordBuilder, messageEnd: number): Promise<void> {
     const start = cursor.base + cursor.start;
     const length = cursor.end - cursor.start;
-    if (this.#held + length > MAX_HELD_BYTES) this.#hold(length, start);
+    // It must be read to be counted.
+    if (this.#cost + length > this.#limit) this.#spend(length, start);
     const whole = new Cursor(await this.#source.read(start, length), start);
     this.#fieldsOf(whole, builder, messageEnd);
   }
 
-  #hold(length: number, offset: number): void {
-    this.#held += length;
-    if (this.#held > MAX_HELD_BYTES)
-      throw this.#limit(`at most ${MAX_HELD_BYTES} bytes besides tensors`, offset);
-    if (this.#fields > MAX_FIELDS) throw this.#limit(`at most ${MAX_FIELDS} fields`, offset);
+  #spend(cost: number, offset: number): void {
+    this.#cost += cost;
+    if (this.#cost <= this.#limit) return;
+    const mebibytes = Math.floor(this.#limit / 2 ** 20);
+    throw this.#tooMuch(
+      `a structure that takes at most ${mebibytes} MiB besides tensors`,
+      offset,
+      'Raise readModel(source, { maxStructureBytes }) if you trust the file and have the memory.',
+    );
   }
 
-  #tooManyMessages(offset: number): FormatError {
-    return this.#limit(`at most ${MAX_MESSAGES} messages and unknown fields`, offset);
-  }
-
-  #limit(expected: string, offset: number): FormatError {
-    return this.#error('FORMAT_LIMIT', `expected ${expected}, got more`, offset);
+  #tooMuch(expected: string, offset: number, hint?: string): FormatError {
+    return this.#error('FORMAT_LIMIT', `expected ${expected}, got more`, offset, hint);
   }
 
   /** A field goes past the end: of the file if we are at the top, of the message around it otherwise. */
@@ -227,11 +237,10 @@ class Reader {
     return error instanceof WireError ? this.#error('FORMAT_INVALID', error.message, error.offset) : error;
   }
 
-  #error(code: ErrorCode, message: string, offset: number): FormatError {
+  #error(code: ErrorCode, message: string, offset: number, advice?: string): FormatError {
     const field = this.#path.filter((part) => part !== '').join('.');
     const where = `${this.#source.name ?? 'source'}: ${field} at offset ${offset}`;
-    const hint =
-      code === 'FORMAT_TRUNCATED' ? 'The file is incomplete: copy or download it again.' : undefined;
+    const hint = code === 'FORMAT_TRUNCATED' ? 'The file is incomplete: copy or download it again.' : advice;
     return new FormatError(`${where}: ${message}`, { code, hint, details: { offset, field } });
   }
 }

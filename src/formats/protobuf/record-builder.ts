@@ -81,11 +81,8 @@ export class RecordBuilder {
 
   addScalar(cursor: Cursor, spec: FieldSpec): void {
     const { type } = spec;
-    if (type === 'span' || type === 'spans') {
-      this.#addSpan(cursor, spec);
-      return;
-    }
-    if (type === 'message') throw new TypeError('addScalar: expected no message');
+    if (type === 'message' || type === 'span' || type === 'spans')
+      throw new TypeError(`addScalar: expected a number, text or bytes, got ${type}`);
     const wire = WIRE[type];
     if (cursor.wire === wire) {
       this.#note(cursor.number);
@@ -105,21 +102,26 @@ export class RecordBuilder {
     for (let at = cursor.body; at < cursor.end; at = body.body) list.push(read(body, at));
   }
 
-  /** A tensor's elements: located, not read. Unpacked elements in a row become one span with their tags. */
-  #addSpan(cursor: Cursor, spec: FieldSpec): void {
+  /**
+   * A tensor's elements: located, not read. Unpacked elements in a row become one span with their tags. False if the last span
+   * only became longer.
+   */
+  addSpan(cursor: Cursor, spec: FieldSpec): boolean {
     const list = spec.repeated === true ? this.#list(spec) : undefined;
     const verbatim = spec.type === 'spans' || cursor.wire !== LENGTH;
     if (verbatim && list === undefined) throw this.wireError(cursor);
     const offset = cursor.base + (verbatim ? cursor.start : cursor.body);
     const length = cursor.base + cursor.end - offset;
-    const last = list?.at(-1) as Span | undefined;
+    // This list holds spans, and those that it makes are nobody else's yet.
+    const last = list?.at(-1) as { -readonly [K in keyof Span]: Span[K] } | undefined;
     if (list !== undefined && verbatim && last?.verbatim === true && last.offset + last.length === offset) {
-      list[list.length - 1] = { ...last, length: last.length + length };
-      return;
+      last.length += length;
+      return false;
     }
     this.#note(cursor.number);
     const span: Span = { source: this.#source, offset, length };
     this.#store(spec, verbatim ? { ...span, verbatim } : span, cursor);
+    return true;
   }
 
   #note(number: number): void {

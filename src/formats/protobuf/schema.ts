@@ -42,6 +42,10 @@ export interface FieldSpec<K extends string = string> {
   readonly repeated?: boolean;
   /** Schema of a message field; a function, since schemas refer to each other. */
   readonly of?: () => Schema;
+  /** What an element costs besides what its type does, see limits.ts. */
+  readonly cost?: number;
+  /** Costs of a byte of its body, if more is made of it than the type says. */
+  readonly byteCost?: number;
 }
 
 /** `T` is the type of the decoded record: optional properties for all fields, arrays for repeated ones. */
@@ -50,6 +54,8 @@ export interface Schema<T extends WireRecord = WireRecord> {
   readonly fields: Readonly<Record<number, FieldSpec>>;
   /** The same, ascending by number. */
   readonly entries: readonly (readonly [number: number, spec: FieldSpec])[];
+  /** What a message costs besides its fields, see limits.ts. */
+  readonly cost: number;
   /** Never there: it only ties the schema to its record type. */
   readonly record?: T;
 }
@@ -57,10 +63,14 @@ export interface Schema<T extends WireRecord = WireRecord> {
 export function schema<T extends WireRecord>(
   name: string,
   fields: Readonly<Record<number, FieldSpec<keyof T & string>>>,
+  cost: number = MESSAGE_COST,
 ): Schema<T> {
   const entries = Object.entries(fields).map(([key, spec]) => [Number(key), spec] as const);
-  return { name, fields, entries: entries.sort(([a], [b]) => a - b) };
+  return { name, fields, cost, entries: entries.sort(([a], [b]) => a - b) };
 }
+
+/** Of a record and its place in a list. */
+const MESSAGE_COST = 300;
 
 /** Wire types. 3 and 4 are the groups of old. */
 export const VARINT = 0;
