@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { crc32 } from 'node:zlib';
+import sharp from 'sharp';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Tensor } from 'zeropoint';
 import { openImageData, type ImageDataOptions, type ImageLike, type RunnerValue } from 'zeropoint/onnx';
@@ -219,6 +221,28 @@ describe('refused', () => {
       /^calibrate: cat\.png: expected an image, got: /,
     );
     await expect(first([file], any(), { size: 8 })).rejects.toMatchObject({ code: 'CALIBRATION_INPUT' });
+  });
+
+  it('a file of a few bytes that claims 40,000 x 40,000 pixels', async () => {
+    const small = await sharp({ create: { width: 1, height: 1, channels: 3, background: '#000' } })
+      .png()
+      .toBuffer();
+    // IHDR: width and height at 16 and 20, the checksum of its 17 bytes at 29.
+    small.writeUInt32BE(40_000, 16);
+    small.writeUInt32BE(40_000, 20);
+    small.writeUInt32BE(crc32(small.subarray(12, 29)), 29);
+    const decoded = first([new Uint8Array(small)], any(), { size: 8 });
+    await expect(decoded).rejects.toThrow(/expected an image, got: .*exceeds pixel limit/);
+    await expect(decoded).rejects.toMatchObject({ code: 'CALIBRATION_INPUT' });
+  });
+
+  it('a strip that would be millions of pixels long', async () => {
+    const strip = await sharp({ create: { width: 60_000, height: 1, channels: 3, background: '#000' } })
+      .png()
+      .toBuffer();
+    const resized = first([new Uint8Array(strip)], any(), { size: 224, crop: 224 });
+    await expect(resized).rejects.toThrow(/expected at most 67108864 pixels, got 224 x 13440000/);
+    await expect(resized).rejects.toMatchObject({ code: 'CALIBRATION_INPUT' });
   });
 
   it('a module that is not sharp', async () => {

@@ -210,6 +210,20 @@ describe('refused, with file and array in the text', () => {
     await expect(pass()).rejects.toThrow(/a\.npy: expected CRC-32/);
   });
 
+  it('a sample of more than 1 GiB, before memory is taken', async () => {
+    const row = 300_000_000;
+    const text = `{'descr': '<f4', 'fortran_order': False, 'shape': (2, ${row}), }`.padEnd(117) + '\n';
+    const header = Uint8Array.of(0x93, ...Buffer.from('NUMPY'), 1, 0, text.length, 0, ...Buffer.from(text));
+    const array = await openNpy({
+      size: header.length + 8 * row,
+      read: (offset, length) => Promise.resolve(header.slice(offset, offset + length)),
+    });
+    expect(array.shape).toEqual([2, row]);
+    const refused = /expected at most 1073741824 bytes to hold at once, got 1200000000/;
+    await expect(array.rows(1, 1)).rejects.toThrow(refused);
+    await expect(array.load()).rejects.toMatchObject({ code: 'NPY_INVALID' });
+  });
+
   it('an archive that claims more than deflate can hold', async () => {
     const bytes = zipSync({ 'a.npy': encodeNpy(tensor(new Float32Array(1000))) });
     const view = new DataView(bytes.buffer);

@@ -18,6 +18,9 @@ export interface ImageDecoder {
   decode(bytes: Uint8Array): Promise<Pixels>;
 }
 
+/** 64 MiB of pixels, 8192 x 8192: a file of a few bytes can claim any size. Four are decoded at a time. */
+export const MOST_PIXELS = 67_108_864;
+
 /** A value, not a literal, so that bundlers leave the native package where it is. */
 const PACKAGE: string = 'sharp';
 
@@ -29,7 +32,10 @@ export async function openDecoder(sharp?: unknown): Promise<ImageDecoder> {
 
 /** What we use of sharp. */
 interface Sharp {
-  (bytes: Uint8Array, options: { readonly ignoreIcc: boolean }): SharpImage;
+  (
+    bytes: Uint8Array,
+    options: { readonly ignoreIcc: boolean; readonly limitInputPixels: number },
+  ): SharpImage;
   readonly versions: Readonly<Record<string, string | undefined>>;
 }
 
@@ -70,7 +76,8 @@ function sharpDecoder(sharp: Sharp): ImageDecoder {
     name: `sharp ${version} (libvips ${vips})`,
     async decode(bytes) {
       // Without an angle, rotate() turns the image as its EXIF orientation says.
-      const image = sharp(bytes, { ignoreIcc: true }).rotate().toColourspace('srgb').removeAlpha().raw();
+      const options = { ignoreIcc: true, limitInputPixels: MOST_PIXELS };
+      const image = sharp(bytes, options).rotate().toColourspace('srgb').removeAlpha().raw();
       const { data, info } = await image.toBuffer({ resolveWithObject: true });
       const { width, height } = info;
       if (data.length === 3 * width * height) return { width, height, data };
@@ -96,6 +103,7 @@ function canvasDecoder(): ImageDecoder {
         premultiplyAlpha: 'none',
       });
       const { width, height } = bitmap;
+      checkPixels(width, height);
       const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
       if (context === null) throw new TypeError('calibrate: expected a 2d canvas, got none');
       context.drawImage(bitmap, 0, 0);
@@ -103,6 +111,15 @@ function canvasDecoder(): ImageDecoder {
       return { width, height, data: withoutAlpha(context.getImageData(0, 0, width, height).data) };
     },
   };
+}
+
+/** @throws CalibrationError CALIBRATION_INPUT for more pixels than are worth decoding for a model */
+export function checkPixels(width: number, height: number): void {
+  if (width * height <= MOST_PIXELS) return;
+  throw new CalibrationError(`expected at most ${MOST_PIXELS} pixels, got ${height} x ${width}`, {
+    code: 'CALIBRATION_INPUT',
+    hint: 'Make the image smaller first.',
+  });
 }
 
 function withoutAlpha(rgba: Uint8ClampedArray): Uint8Array {

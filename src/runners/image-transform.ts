@@ -9,7 +9,7 @@ import { byType, listOf, numberFrom, oneOf, wholeFrom } from '../errors/option-r
 import { CalibrationError } from '../errors.ts';
 import { roundHalfEven } from '../kernels/round.ts';
 import type { Dim } from '../graph/value-type.ts';
-import type { Pixels } from './decode-image.ts';
+import { checkPixels, type Pixels } from './decode-image.ts';
 import { formatRunnerValue } from './feeds.ts';
 import { resizeImage, type Raster } from './resize-image.ts';
 import { WHERE } from './sample-set.ts';
@@ -158,18 +158,20 @@ function raster({ width, height, data }: Pixels, channels: keyof typeof CHANNELS
 
 function resized(image: Raster, { size, crop: target }: Cut): Raster {
   const { width, height } = image;
-  if (typeof size === 'object') return resizeImage(image, size[0], size[1]);
+  if (typeof size === 'object') return enlarged(image, size[0], size[1]);
   if (size === undefined) {
     const [h, w] = target ?? [height, width];
     const factor = Math.max(h / height, w / width);
-    return resizeImage(
-      image,
-      Math.max(h, Math.trunc(height * factor)),
-      Math.max(w, Math.trunc(width * factor)),
-    );
+    return enlarged(image, Math.max(h, Math.trunc(height * factor)), Math.max(w, Math.trunc(width * factor)));
   }
   const long = Math.trunc((size * Math.max(width, height)) / Math.min(width, height));
-  return width <= height ? resizeImage(image, long, size) : resizeImage(image, size, long);
+  return width <= height ? enlarged(image, long, size) : enlarged(image, size, long);
+}
+
+/** A strip whose shorter side gets a length may become very long. */
+function enlarged(image: Raster, height: number, width: number): Raster {
+  checkPixels(width, height);
+  return resizeImage(image, height, width);
 }
 
 /** torchvision's CenterCrop: top = round((height - crop) / 2), ties to even. */

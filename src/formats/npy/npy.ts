@@ -15,6 +15,9 @@ export async function openNpy(source: SourceLike): Promise<NpyArray> {
   return readArray(opened, opened.name ?? 'source', opened.name ?? 'source');
 }
 
+/** 1 GiB. A packed archive of a megabyte can hold an array of that size. */
+const MOST_AT_ONCE = 1_073_741_824;
+
 /** A source that can tell whether all of it is as it was written, for those who read only parts. */
 export interface VerifiableSource extends Source {
   verify?(): Promise<void>;
@@ -101,6 +104,13 @@ export class NpyArray {
   async #read(first: number, shape: readonly number[]): Promise<Tensor> {
     const { dtype, itemSize, dataOffset, bigEndian } = this.header;
     const count = elementCount(shape);
+    if (count * itemSize > MOST_AT_ONCE) {
+      throw npyError(
+        this.#where,
+        `expected at most ${MOST_AT_ONCE} bytes to hold at once, got ${count * itemSize}`,
+        'Read fewer samples at a time; arrays in Fortran order are read whole, so save them in C order.',
+      );
+    }
     if (count < elementCount(this.shape)) await this.#source.verify?.();
     const data = allocate(dtype, count);
     const bytes = bytesOf(data);
