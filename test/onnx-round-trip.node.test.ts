@@ -33,6 +33,25 @@ describe.each(FIXTURES)('%s.onnx', (name) => {
   });
 });
 
+describe('the files that come back byte for byte', () => {
+  type Facts = ReturnType<typeof fromBinary<typeof ModelProtoSchema>>;
+  const count = (of: (model: Facts) => number | undefined): number =>
+    FIXTURES.reduce((sum, name) => sum + (of(fromBinary(ModelProtoSchema, fixture(name))) ?? 0), 0);
+
+  it.each<[string, (model: Facts) => number | undefined]>([
+    ['unknown fields of the model', (model) => model.$unknown?.length],
+    ['unknown fields of the graph', ({ graph }) => graph?.$unknown?.length],
+    ['metadata', ({ metadataProps }) => metadataProps.length],
+    ['local functions', ({ functions }) => functions.length],
+    ['training info', ({ trainingInfo }) => trainingInfo.length],
+    ['sparse tensors', ({ graph }) => graph?.sparseInitializer.length],
+    ['quantization annotations', ({ graph }) => graph?.quantizationAnnotation.length],
+    ['descriptions', ({ graph }) => graph?.node.filter(({ docString }) => docString !== '').length],
+  ])('hold %s', (_, of) => {
+    expect(count(of)).toBeGreaterThan(0);
+  });
+});
+
 describe('structure', () => {
   it('of inner graphs: names resolve to values of the graphs around them', async () => {
     const { graph } = await readModel(fixture('subgraphs'));
