@@ -285,7 +285,7 @@ describe('which nodes', () => {
 describe('options', () => {
   it('targets and versions that were not probed are refused', async () => {
     await expect(check(product(), { targets: ['ort-web-webgl' as CheckTarget] })).rejects.toThrow(
-      'check: expected targets of ort-node-cpu, ort-web-wasm, ort-web-webgpu, got ort-web-webgl',
+      "check: expected targets[0] one of ort-node-cpu, ort-web-wasm, ort-web-webgpu, got 'ort-web-webgl'",
     );
     await expect(check(product(), { targets: [] })).rejects.toThrow(RangeError);
     await expect(check(product(), { version: '0.9' })).rejects.toThrow(

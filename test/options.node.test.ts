@@ -298,6 +298,17 @@ const CASES: Readonly<Record<string, Case>> = {
     typo: ['sizes', 'size'],
     wrong: [[{ size: '1' }, /expected size to be a whole number >= 0, got '1'/]],
   },
+  check: {
+    call: (options) => onnx.check(float(), options),
+    good: { targets: ['ort-web-webgpu'], version: '1.30' },
+    typo: ['target', 'targets'],
+    wrong: [
+      [{ targets: ['web'] }, /expected targets\[0\] one of ort-node-cpu, .*, got 'web'/],
+      [{ targets: [] }, /expected at least one target, got none/],
+      [{ version: 1.3 }, /expected version to be a string, got 1\.3/],
+      [{ version: '0.9' }, /expected a version of onnxruntime of .*, got 0\.9/],
+    ],
+  },
   variants: {
     call: async (options: object) => onnx.variants(await bytes(), { open: () => sink(), ...options }),
     good: { dtypes: ['fp16'], overwrite: true },
@@ -356,7 +367,7 @@ const CASES: Readonly<Record<string, Case>> = {
 
 /** Functions of the package that take no object of options. */
 const WITHOUT = new Set(
-  `batchSizeFor buildGraph checkOpset checkSameModel eliminateIdentity encodeNpy findBaseFiles findTarget
+  `batchSizeFor buildGraph checkOpset checkSameModel eliminateIdentity encodeNpy failsCheck findBaseFiles findTarget
   foldBatchNormalization foldConstants formatType inlineFunctions inputValues isSorted memorySource mergeDuplicateInitializers
   mergePlanFiles mergePlans missingShards modelTypeOf nearestName openNpy openNpz outputValues parsePlanFile planFile
   planFromJSON printGraph printModel printNode raiseOpset removeUnused clean tensorType toAttribute toQOperator variantFile`.split(

@@ -2,6 +2,8 @@
  * Whether a model runs where it is meant to, by what was probed of each release of onnxruntime: every node is looked up by
  * operator, version and types. Nothing is loaded or run, and no weight is read.
  */
+import { checkOptions, type Rule } from '../../errors/check-options.ts';
+import { listOf, oneOf, TEXT } from '../../errors/option-rules.ts';
 import { readModel } from '../../formats/onnx/read-model.ts';
 import type { SourceLike } from '../../formats/source.ts';
 import { Model } from '../../graph/model.ts';
@@ -64,6 +66,11 @@ export interface CheckReport {
   readonly targets: readonly TargetCheck[];
 }
 
+const RULES = {
+  targets: listOf(oneOf(...CHECK_TARGETS)),
+  version: TEXT,
+} satisfies Record<keyof CheckOptions, Rule>;
+
 /** Worst first. */
 const ORDER: readonly Support[] = [
   'missing',
@@ -83,17 +90,15 @@ export function failsCheck(support: Support): boolean {
  * Looks up every node of a model, bodies of If, Loop and Scan and local functions included. A node whose inputs are all
  * constants is computed once, on the CPU, whatever the target.
  *
- * @throws RangeError for a target or version that was not probed; what readModel throws
+ * @throws TypeError for an option that does not exist or is of another type; RangeError for a target or version that was not
+ *   probed; what readModel throws
  * @example
  * const { targets } = await check('model_q4.onnx', { targets: ['ort-web-webgpu'] });
  * for (const { op, support, advice } of targets[0].findings) console.log(op, support, advice);
  */
 export async function check(source: Model | SourceLike, options: CheckOptions = {}): Promise<CheckReport> {
+  checkOptions('check', options, RULES);
   const { targets = CHECK_TARGETS, version } = options;
-  for (const target of targets) {
-    if (CHECK_TARGETS.includes(target)) continue;
-    throw new RangeError(`check: expected targets of ${CHECK_TARGETS.join(', ')}, got ${target}`);
-  }
   if (targets.length === 0) throw new RangeError('check: expected at least one target, got none');
   const table = backendTable(version);
   const read = source instanceof Model ? source : await readModel(source);
