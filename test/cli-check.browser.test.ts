@@ -102,6 +102,7 @@ describe('check --run in Chromium', { timeout: 300_000 }, () => {
     const stdout = execFileSync(process.execPath, [main, 'check', 'net.onnx', ...web], {
       cwd,
       encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
     });
     const problems = JSON.parse(stdout).targets.map(({ run }: { run: Run }) => run.problem);
     expect(problems).toEqual([null, null]);
