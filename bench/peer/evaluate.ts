@@ -24,11 +24,39 @@ export interface Evaluation {
 
 const ROUNDS = 31;
 
-export async function evaluate(
+/** Errors and times, in onnxruntime-node with all optimizations. */
+export function evaluate(
   original: string,
   files: Pair<string>,
   data: string,
 ): Promise<Omit<Evaluation, 'bytes'>> {
+  return withRunners(original, files, data, async ({ ours, theirs }, feeds, error) => {
+    const decibels = { ours: await error(ours), theirs: await error(theirs) };
+    const [ourTime, theirTime] = await measureLatency([ours, theirs], feeds[0], { rounds: ROUNDS });
+    return { decibels, milliseconds: { ours: ourTime.median, theirs: theirTime.median } };
+  });
+}
+
+/** Errors alone, as {@link evaluate}: the same however busy the machine is. */
+export function evaluateErrors(original: string, files: Pair<string>, data: string): Promise<Pair<number>> {
+  return withRunners(original, files, data, async ({ ours, theirs }, _feeds, error) => ({
+    ours: await error(ours),
+    theirs: await error(theirs),
+  }));
+}
+
+type Feed = Readonly<Record<string, Tensor>>;
+
+async function withRunners<T>(
+  original: string,
+  files: Pair<string>,
+  data: string,
+  use: (
+    runners: Pair<ModelRunner>,
+    feeds: readonly Feed[],
+    error: (runner: ModelRunner) => Promise<number>,
+  ) => Promise<T>,
+): Promise<T> {
   const float = await readModel(original);
   const { batches } = await openCalibrationData(data, inputValues(float), { batchSize: 1 });
   const feeds: Record<string, Tensor>[] = [];
@@ -37,18 +65,15 @@ export async function evaluate(
   const reference = await open(original);
   const expected = await outputsOf(reference, feeds);
   await reference.dispose();
-  const [ours, theirs] = [await open(files.ours), await open(files.theirs)];
-  const error = async (runner: ModelRunner): Promise<number> =>
-    sqnr(expected, await outputsOf(runner, feeds));
-  const decibels = { ours: await error(ours), theirs: await error(theirs) };
-  const [ourTime, theirTime] = await measureLatency([ours, theirs], feeds[0], { rounds: ROUNDS });
-  await ours.dispose();
-  await theirs.dispose();
-  return { decibels, milliseconds: { ours: ourTime.median, theirs: theirTime.median } };
+  const runners = { ours: await open(files.ours), theirs: await open(files.theirs) };
+  const result = await use(runners, feeds, async (runner) => sqnr(expected, await outputsOf(runner, feeds)));
+  await runners.ours.dispose();
+  await runners.theirs.dispose();
+  return result;
 }
 
 /** The first output over all samples, end to end. */
-async function outputsOf(runner: ModelRunner, feeds: readonly Record<string, Tensor>[]): Promise<Tensor> {
+async function outputsOf(runner: ModelRunner, feeds: readonly Feed[]): Promise<Tensor> {
   const values: number[] = [];
   for (const feed of feeds) {
     const results = await runner.run(feed);

@@ -19,6 +19,7 @@ import type { QuantizeWeightsOptions } from '../../ptq/weight-only/options.ts';
 import { quantizeWeights } from '../../ptq/weight-only/quantize-weights.ts';
 import { QConfigMapping } from '../../qconfig/qconfig-mapping.ts';
 import type { VariantDType } from './dtypes.ts';
+import type { LastSteps } from './last-steps.ts';
 import { isByChannelOff } from './model-types.ts';
 
 /** Recipes by name. */
@@ -35,11 +36,17 @@ export interface RecipeFacts {
   readonly modelType: string | undefined;
 }
 
-type Step = (
+/** What a step gives; undefined if it finds nothing to do. */
+export type StepResult = { readonly model: Model; readonly report: VariantReport } | undefined;
+
+export type Step = (
   model: Model,
   facts: RecipeFacts,
   job: ConvertOptions,
-) => Promise<{ readonly model: Model; readonly report: VariantReport }>;
+) => Promise<NonNullable<StepResult>>;
+
+/** Steps one after the other, or what says which, by the model. Steps that recipes share are taken over, see LastSteps. */
+type Steps = readonly Step[] | ((model: Model) => readonly Step[]);
 
 /** A mapping for some operators alone. */
 function only(...opTypes: readonly string[]): QConfigMapping {
@@ -65,7 +72,7 @@ const weights =
 const EMBEDDINGS = { embeddings: 8, embeddingForm: 'rows' } as const;
 const tables = weights({ ...EMBEDDINGS, bits: 8, qconfigMapping: only('Gather') });
 
-/** Convolutions are computed in float: onnxruntime has no faster form in 8 bits, and WebGPU none at all. */
+/** Convolutions are computed in float: WebGPU has no ConvInteger, and codes of activations cost accuracy. CPUs lose time. */
 const convolutions: Step = (model, _facts, job) =>
   storeWeights(model, { qconfigMapping: only('Conv', 'ConvTranspose') }, job);
 
@@ -77,14 +84,16 @@ const products =
   };
 
 const WEB_HALF = half({ keepIntegerProducts: true });
+const WEB_INT8 = [products('int8'), tables, convolutions];
+const WEB_Q4 = [weights(EMBEDDINGS), convolutions];
 
-const WEB: Readonly<Record<VariantDType, readonly Step[]>> = {
+const WEB: Readonly<Record<VariantDType, Steps>> = {
   fp16: [WEB_HALF],
-  q8: [products('int8'), tables, convolutions],
-  int8: [products('int8'), tables, convolutions],
+  q8: WEB_INT8,
+  int8: WEB_INT8,
   uint8: [products('uint8'), tables, convolutions],
-  q4: [weights(EMBEDDINGS), convolutions],
-  q4f16: [weights(EMBEDDINGS), convolutions, WEB_HALF],
+  q4: WEB_Q4,
+  q4f16: [...WEB_Q4, WEB_HALF],
   bnb4: [weights({ ...EMBEDDINGS, format: 'bnb4' }), convolutions],
 };
 
@@ -96,10 +105,9 @@ function usualDType({ graph }: Model): 'int8' | 'uint8' {
 }
 
 const integers =
-  (dtype: 'int8' | 'uint8' | undefined): Step =>
+  (weightDType: 'int8' | 'uint8'): Step =>
   (model, { modelType }, job) => {
     const on = modelType !== undefined && !isByChannelOff(modelType);
-    const weightDType = dtype ?? usualDType(model);
     return quantizeDynamic(
       model,
       { rules: 'onnxruntime', perChannel: on, reduceRange: on, weightDType },
@@ -114,11 +122,12 @@ const fourBits = weights({ ...PRODUCTS_ALONE, symmetric: true, accuracyLevel: 0 
 
 const SCRIPT_HALF = half({ keep: { opTypes: 'transformersjs-3' }, clampRule: 'transformersjs-3' });
 
-const TRANSFORMERSJS_3: Readonly<Record<VariantDType, readonly Step[]>> = {
+const INTEGERS = { int8: [integers('int8')], uint8: [integers('uint8')] } as const;
+
+const TRANSFORMERSJS_3: Readonly<Record<VariantDType, Steps>> = {
   fp16: [SCRIPT_HALF],
-  q8: [integers(undefined)],
-  int8: [integers('int8')],
-  uint8: [integers('uint8')],
+  q8: (model) => INTEGERS[usualDType(model)],
+  ...INTEGERS,
   q4: [fourBits],
   q4f16: [fourBits, SCRIPT_HALF],
   bnb4: [weights({ ...PRODUCTS_ALONE, format: 'bnb4' })],
@@ -149,24 +158,40 @@ function idleReason(dtype: VariantDType, { graph }: Model): string {
 /**
  * Makes a variant. Steps that find nothing to do are left out; `reason` says so if all were.
  *
+ * @param last what the variant made before had in common with this one is taken from there
  * @throws what the steps throw, such as GraphError for a weight with NaN
  */
 export async function makeVariant(
   model: Model,
   { preset, dtype, modelType }: Recipe,
   job: Omit<ConvertOptions, 'names' | 'format'>,
+  last: LastSteps<Step, StepResult>,
 ): Promise<Made | { readonly reason: string }> {
   const { names, recipes } = PRESETS[preset];
+  const chosen: Steps = recipes[dtype];
+  const steps = typeof chosen === 'function' ? chosen(model) : chosen;
   let made: Made = { model, reports: [] };
-  for (const step of recipes[dtype]) {
-    try {
-      // The first step makes integers of some nodes, the next ones of others.
-      const next = await step(made.model, { modelType }, { ...job, names, allowQuantized: true });
-      made = { model: next.model, reports: [...made.reports, next.report] };
-    } catch (error) {
-      if (!(error instanceof GraphError && error.code === 'GRAPH_NOT_QUANTIZABLE')) throw error;
-      job.signal?.throwIfAborted();
-    }
+  for (const [index, step] of steps.entries()) {
+    const { model: before } = made;
+    // The first step makes integers of some nodes, the next ones of others.
+    const options = { ...job, names, allowQuantized: true };
+    const result = await last.run(index, before, step, () =>
+      unlessIdle(step(before, { modelType }, options), job),
+    );
+    if (result !== undefined) made = { model: result.model, reports: [...made.reports, result.report] };
   }
   return made.reports.length === 0 ? { reason: idleReason(dtype, model) } : made;
+}
+
+async function unlessIdle(
+  work: ReturnType<Step>,
+  { signal }: Pick<ConvertOptions, 'signal'>,
+): Promise<StepResult> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof GraphError && error.code === 'GRAPH_NOT_QUANTIZABLE')) throw error;
+    signal?.throwIfAborted();
+    return undefined;
+  }
 }

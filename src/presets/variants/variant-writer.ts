@@ -7,7 +7,8 @@ import { runsOn } from './backends.ts';
 import { weightBytes, type OpenedBase } from './base-files.ts';
 import { variantFile, type VariantDType } from './dtypes.ts';
 import { HeldSinks } from './held-sinks.ts';
-import { makeVariant, type VariantPreset } from './recipes.ts';
+import { LastSteps } from './last-steps.ts';
+import { makeVariant, type Step, type StepResult, type VariantPreset } from './recipes.ts';
 import type { SkippedVariant, Variant, VariantsJob, VariantsOptions } from './types.ts';
 
 /** From this size on weights do not lie in the model's file: browsers hold a file in one buffer. */
@@ -20,6 +21,7 @@ export class VariantWriter {
   readonly #options: VariantsOptions & { readonly preset: VariantPreset };
   readonly #job: VariantsJob;
   readonly #sinks = new HeldSinks();
+  readonly #last = new LastSteps<Step, StepResult>();
   readonly variants: Variant[] = [];
   readonly skipped: SkippedVariant[] = [];
 
@@ -54,7 +56,7 @@ export class VariantWriter {
       const { signal } = this.#job;
       signal?.throwIfAborted();
       const job = { onProgress, ...(signal && { signal }) };
-      const made = await makeVariant(base.model, { preset, dtype, modelType }, job);
+      const made = await makeVariant(base.model, { preset, dtype, modelType }, job, this.#last);
       if ('reason' in made) idle.push({ base, note: made.reason });
       else await this.#write(base, dtype, made);
     }

@@ -94,16 +94,22 @@ export async function quantizeBnb4(
   const rowStep = blockSize / commonDivisor(cols, blockSize);
   for await (const tile of readTiles(matrix, { rowStep })) {
     const first = tile.row * cols;
-    for (let at = 0; at < tile.data.length; at += blockSize) {
-      const block = tile.data.subarray(at, at + blockSize);
-      out.absmax[(first + at) / blockSize] = encode(block, out.codes, (first + at) / 2);
+    const { data } = tile;
+    for (let at = 0; at < data.length; at += blockSize) {
+      const end = Math.min(data.length, at + blockSize);
+      out.absmax[(first + at) / blockSize] = encode(data, at, end, out.codes, (first + at) / 2);
     }
   }
   return out;
 }
 
-/** Writes the codes of a block to `codes` from byte `at` and gives its absmax. */
-function encoder(type: Bnb4Type): (block: Float32Array, codes: Uint8Array, at: number) => number {
+/**
+ * Writes the codes of `data[from..end)` to `codes` from byte `start` and gives its absmax. Not of a subarray: views for all
+ * blocks of 64 took a sixth of the time.
+ */
+type Encoder = (data: Float32Array, from: number, end: number, codes: Uint8Array, start: number) => number;
+
+function encoder(type: Bnb4Type): Encoder {
   const { thresholds, codes: codeOf } = BNB4[type];
   const ranks = ranksOfCells(thresholds);
   const bounds = Float32Array.of(...thresholds, Infinity);
@@ -111,17 +117,17 @@ function encoder(type: Bnb4Type): (block: Float32Array, codes: Uint8Array, at: n
     const rank = ranks[((x + 1) * (CELLS / 2) + 0.5) | 0];
     return codeOf[x > bounds[rank] ? rank + 1 : rank];
   };
-  return (block, codes, start) => {
+  return (data, from, end, codes, start) => {
     let absmax = 0;
-    for (let i = 0; i < block.length; i++) {
-      const magnitude = Math.abs(block[i]);
+    for (let i = from; i < end; i++) {
+      const magnitude = Math.abs(data[i]);
       if (magnitude > absmax) absmax = magnitude;
     }
     const inverse = absmax === 0 ? 0 : f32(1 / absmax);
     const inv = inverse === Infinity ? 0 : inverse;
-    for (let i = 0, at = start; i < block.length; i += 2, at++) {
-      const low = code(i + 1 < block.length ? f32(block[i + 1] * inv) : 0);
-      codes[at] = (code(f32(block[i] * inv)) << 4) | low;
+    for (let i = from, at = start; i < end; i += 2, at++) {
+      const low = code(i + 1 < end ? f32(data[i + 1] * inv) : 0);
+      codes[at] = (code(f32(data[i] * inv)) << 4) | low;
     }
     return absmax;
   };
