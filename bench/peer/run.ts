@@ -3,10 +3,10 @@
  * its own, in turn (theirs, ours, theirs, ...), and the least of the rounds counts; then both results are run in turn.
  *
  *   python bench/peer/models.py FOLDER                       makes the models (torch, torchvision, transformers)
- *   npx tsx --tsconfig tsconfig.run.json bench/peer/run.ts FOLDER [--rounds 3] [--only WORDS] [--write]
+ *   npx tsx --tsconfig tsconfig.run.json bench/peer/run.ts FOLDER [--rounds 3] [--only PATTERN] [--write]
  *
- * after a build. Python: ZEROPOINT_PYTHON, else .venv/bin/python. `--only minilm,static` takes jobs whose line has all
- * the words; `--write` writes docs/peers.md.
+ * after a build. Python: ZEROPOINT_PYTHON, else .venv/bin/python. `--only 'minilm: (static|weights)'` takes the jobs
+ * whose line, `model: job`, the pattern finds; `--write` writes docs/peers.md.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
@@ -104,11 +104,11 @@ if (folder === undefined || !existsSync(folder) || !existsSync(PYTHON)) {
   console.error(`peer: expected the folder of models.py and Python at ${PYTHON}, got ${String(folder)}`);
   process.exit(2);
 }
-const words = values.only?.split(',') ?? [];
+const only = new RegExp(values.only ?? '');
 const rows: Row[] = [];
 for (const [model, jobs] of Object.entries(JOBS)) {
   for (const [name, job] of Object.entries(jobs)) {
-    if (!words.every((word) => `${model}: ${name}`.includes(word))) continue;
+    if (!only.test(`${model}: ${name}`)) continue;
     rows.push(await compare(folder, model, name, job, Number(values.rounds ?? 3)));
     console.log(report(rows.slice(-1)).split('\n').at(-1));
   }
