@@ -6,7 +6,7 @@ import type { DType } from 'zeropoint';
 import { findBrowser, findOrtWeb } from '../../src/cli/browser/find-browser.ts';
 import { openBrowser, type ModelPage } from '../../src/cli/browser/open-browser.ts';
 import { openPageServer, type PageServer } from '../../src/cli/browser/page-server.ts';
-import type { PageAnswer, PageJob } from '../../src/cli/browser/page-job.ts';
+import { PAGE_ARRAYS, type PageAnswer, type PageJob } from '../../src/cli/browser/page-job.ts';
 import { NODE, type Case } from './cases.ts';
 import type { Outcome, Output } from './outcome.ts';
 
@@ -104,22 +104,7 @@ function outcomeOf(answer: PageAnswer, server: PageServer): Outcome {
   return { stage: 'ran', outputs, ...(provider !== undefined && { provider }) };
 }
 
-const ARRAYS: Readonly<Record<string, new (buffer: ArrayBufferLike) => Output['data']>> = {
-  float32: Float32Array,
-  float64: Float64Array,
-  float16: Uint16Array,
-  int8: Int8Array,
-  uint8: Uint8Array,
-  int16: Int16Array,
-  uint16: Uint16Array,
-  int32: Int32Array,
-  uint32: Uint32Array,
-  int64: BigInt64Array,
-  uint64: BigUint64Array,
-  bool: Uint8Array,
-};
-
 function outputAt(type: string, shape: readonly number[], bytes: Uint8Array | undefined): Output {
   if (bytes === undefined) throw new Error('expected an output from the page, got none');
-  return { dtype: type as DType, shape, data: new ARRAYS[type](bytes.buffer) };
+  return { dtype: type as DType, shape, data: new PAGE_ARRAYS[type](bytes.buffer) };
 }

@@ -1,4 +1,5 @@
 /** What is asked of a page, and what it answers: plain data, since it goes through the protocol of the browser. */
+import type { TensorData } from 'zeropoint';
 
 export type WebProvider = 'wasm' | 'webgpu';
 
@@ -50,3 +51,19 @@ export interface PageAnswer {
   /** What went wrong, if something did. */
   readonly failure: { readonly stage: 'start' | 'load' | 'run'; readonly message: string } | undefined;
 }
+
+/** Arrays of the types that onnxruntime-web gives. */
+export const PAGE_ARRAYS: Readonly<Record<string, new (buffer: ArrayBufferLike) => TensorData>> = {
+  float32: Float32Array,
+  float64: Float64Array,
+  float16: Uint16Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  int64: BigInt64Array,
+  uint64: BigUint64Array,
+  bool: Uint8Array,
+};

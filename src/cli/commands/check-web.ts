@@ -1,11 +1,11 @@
 /** onnxruntime-web in a fresh headless Chromium: one browser and one page for one model. */
 import { dirname, join } from 'node:path';
-import { Tensor, type DType, type TensorData } from 'zeropoint';
+import { Tensor, type DType } from 'zeropoint';
 import { outputValues } from 'zeropoint/onnx';
 import { findBrowser, findOrtWeb } from '../browser/find-browser.ts';
 import { openBrowser, type OpenBrowser } from '../browser/open-browser.ts';
 import { openPageServer, type PageServer } from '../browser/page-server.ts';
-import type { PageAnswer, PageJob, WebProvider } from '../browser/page-job.ts';
+import { PAGE_ARRAYS, type PageAnswer, type PageJob, type WebProvider } from '../browser/page-job.ts';
 import { modelFacts } from '../model-facts.ts';
 import type { RawJob, RawRun } from './check-run.ts';
 
@@ -113,29 +113,13 @@ function onCpu({ placed, allOn }: PageAnswer, provider: WebProvider): RawRun['on
     .map(({ op, node }) => ({ op, node }));
 }
 
-/** Arrays of the types that onnxruntime-web gives. */
-const ARRAYS: Readonly<Record<string, new (buffer: ArrayBufferLike) => TensorData>> = {
-  float32: Float32Array,
-  float64: Float64Array,
-  float16: Uint16Array,
-  int8: Int8Array,
-  uint8: Uint8Array,
-  int16: Int16Array,
-  uint16: Uint16Array,
-  int32: Int32Array,
-  uint32: Uint32Array,
-  int64: BigInt64Array,
-  uint64: BigUint64Array,
-  bool: Uint8Array,
-};
-
 function outputsOf(answer: PageAnswer, server: PageServer, names: readonly string[]): RawRun['outputs'] {
   return answer.outputs.map((outputs, run) =>
     Object.fromEntries(
       outputs.map(({ type, dims }, index) => {
         const bytes = server.sent(`${run}/${index}`) ?? new Uint8Array(0);
         // onnxruntime's names of these types are ours.
-        return [names[index], new Tensor(type as DType, dims, new ARRAYS[type](bytes.buffer))];
+        return [names[index], new Tensor(type as DType, dims, new PAGE_ARRAYS[type](bytes.buffer))];
       }),
     ),
   );
