@@ -54,6 +54,15 @@ async function saveBigModel(cwd: string): Promise<void> {
   await writeModel(model, join(cwd, 'model.onnx'));
 }
 
+/** Words that every verb that reads a model gets after its own name. */
+const READING: readonly (readonly [verb: string, ...words: readonly string[]])[] = [
+  ['inspect', 'model.onnx'],
+  ['check', 'model.onnx'],
+  ['quantize', 'model.onnx', '-c', 'data.npz', '--dry-run'],
+  ['calibrate', 'model.onnx', '-c', 'data.npz', '--dry-run'],
+  ['variants', 'model.onnx', '--dry-run'],
+];
+
 /** Runs a command that must fail and leave the folder as it was. */
 async function failing(
   cwd: string,
@@ -72,6 +81,16 @@ const error = (stderr: string): string => /^error: (.*)$/m.exec(stderr)?.[1] ?? 
 const hint = (stderr: string): string => /^hint: (.*)$/m.exec(stderr)?.[1] ?? '';
 
 describe('the model', () => {
+  it.each(READING)('is larger than --max-structure: %s says so, and goes on with more', async (...words) => {
+    const cwd = await goodFolder();
+    const { code, stderr } = await failing(cwd, [...words, '--max-structure', '1KB']);
+    expect(code).toBe(1);
+    expect(error(stderr)).toMatch(/model\.onnx: .* expected a structure that takes at most 0\.000954 MiB/);
+    expect(hint(stderr)).toContain('--max-structure');
+    const more = await zeropoint([...words, '--max-structure', '1GiB'], { cwd });
+    expect(more.code).toBe(0);
+  });
+
   const write = (bytes: Uint8Array | string) => (cwd: string) =>
     writeFileSync(join(cwd, 'model.onnx'), bytes);
   const ZIP = Uint8Array.of(0x50, 0x4b, 3, 4, 20, 0, 0, 0, 8, 0);

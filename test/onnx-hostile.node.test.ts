@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FormatError } from 'zeropoint';
-import { readModel } from 'zeropoint/onnx';
+import { check, createRunner, MemorySink, readModel, variants } from 'zeropoint/onnx';
 import { FACTOR, onlyOurs } from './support/damage.ts';
 import { HOSTILE, type HostileKind } from './support/hostile-files.ts';
 import { MODES } from './support/every-mode.ts';
@@ -108,4 +108,16 @@ it('says the limit and how to raise it', async () => {
     code: 'FORMAT_LIMIT',
     hint: expect.stringContaining('maxStructureBytes') as string,
   });
+});
+
+it.each([
+  ['check', (bytes: Uint8Array, limit: object) => check(bytes, limit)],
+  ['createRunner', (bytes: Uint8Array, limit: object) => createRunner(bytes, limit)],
+  [
+    'variants',
+    (bytes: Uint8Array, limit: object) => variants(bytes, { ...limit, open: () => new MemorySink() }),
+  ],
+])('%s reads within the limit that it is given', async (_name, read) => {
+  const bytes = HOSTILE['nodes in a chain'](4000);
+  await expect(read(bytes, { maxStructureBytes: 2 ** 10 })).rejects.toMatchObject({ code: 'FORMAT_LIMIT' });
 });

@@ -27,7 +27,7 @@ const MAX_BYTES_IN_MEMORY = 33_554_432;
 export async function ortNode(source: RunnerSource, options: RunnerOptions = {}): Promise<ModelRunner> {
   checkOptions('ortNode', options, RUNNER_RULES);
   const ort = await importRuntime(PACKAGE, () => import(/* @vite-ignore */ PACKAGE), options.ort);
-  const { model, source: file } = await resolveSource(source);
+  const { model, source: file } = await resolveSource(source, options);
   return openOrtRunner({
     ort,
     model,

@@ -21,7 +21,7 @@ export async function ortWeb(source: RunnerSource, options: RunnerOptions = {}):
   checkOptions('ortWeb', options, RUNNER_RULES);
   const ort = await importRuntime(PACKAGE, () => import('onnxruntime-web'), options.ort);
   if (options.threads !== undefined && ort.env.wasm !== undefined) ort.env.wasm.numThreads = options.threads;
-  const { model, source: file } = await resolveSource(source);
+  const { model, source: file } = await resolveSource(source, options);
   const settings = { ...sessionOptions({ ...options, threads: undefined }), executionProviders: ['wasm'] };
   return openOrtRunner({
     ort,

@@ -1,6 +1,7 @@
 /** What runners take, as rules for `checkOptions`. */
 import type { Rule } from '../errors/check-options.ts';
 import { ANYTHING, listOf, oneOf, SIGNAL, TEXT, wholeFrom } from '../errors/option-rules.ts';
+import { READ_RULES } from '../formats/onnx/read-model.ts';
 import type { ExtremesOptions, GraphOptimization, RunnerOptions, RunOptions } from './types.ts';
 
 const LEVELS = {
@@ -14,6 +15,7 @@ export const CREATE_RULES = {
   optimization: oneOf(...Object.keys(LEVELS)),
   threads: wholeFrom(1),
   temporaryFolder: TEXT,
+  maxStructureBytes: READ_RULES.maxStructureBytes,
 } satisfies Record<Exclude<keyof RunnerOptions, 'ort'>, Rule>;
 
 export const RUNNER_RULES = { ...CREATE_RULES, ort: ANYTHING } satisfies Record<keyof RunnerOptions, Rule>;

@@ -5,6 +5,7 @@ import { MemorySink } from '../formats/sink.ts';
 import { openSource, type SourceLike } from '../formats/source.ts';
 import type { Graph } from '../graph/graph.ts';
 import { Model } from '../graph/model.ts';
+import type { RunnerOptions } from './types.ts';
 
 /** A model in memory, or where one lies. */
 export type RunnerSource = Model | SourceLike;
@@ -15,9 +16,12 @@ export interface ResolvedSource {
   readonly source: SourceLike | undefined;
 }
 
-export async function resolveSource(source: RunnerSource): Promise<ResolvedSource> {
+export async function resolveSource(
+  source: RunnerSource,
+  { maxStructureBytes }: RunnerOptions,
+): Promise<ResolvedSource> {
   if (source instanceof Model) return { model: source, source: undefined };
-  return { model: await readModel(source), source };
+  return { model: await readModel(source, { maxStructureBytes }), source };
 }
 
 /** A model's file in memory, and its external data by location. */

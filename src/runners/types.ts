@@ -1,4 +1,5 @@
 /** What runs a model: an inference runtime behind one small interface, so that nothing above knows which one it is. */
+import type { ReadModelOptions } from '../formats/onnx/read-model.ts';
 import type { Dim } from '../graph/value-type.ts';
 import type { Model } from '../graph/model.ts';
 import type { OnnxDType } from '../graph/element-type.ts';
@@ -73,7 +74,7 @@ export interface ModelRunner {
 export type GraphOptimization = 'disabled' | 'basic' | 'extended' | 'all';
 
 /** How a runtime loads and runs a model. */
-export interface RunnerOptions {
+export interface RunnerOptions extends Pick<ReadModelOptions, 'maxStructureBytes'> {
   /**
    * Default 'basic': constants are folded, arithmetic stays what the file says (1.4 times as fast as 'disabled' when
    * all values are fetched). 'extended' and 'all' are what an application runs; they fuse quantized ops into integer

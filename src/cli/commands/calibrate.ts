@@ -19,6 +19,7 @@ import { runVerb, type Context, type Outcome } from '../frame.ts';
 import { dataPart, openData } from '../open-data.ts';
 import { openRunner } from '../runtime.ts';
 import { counted, table } from '../table.ts';
+import { readOptions } from '../verbs/common.ts';
 import type { CalibrateOptions } from '../verbs/calibrate.ts';
 import { Keeper, partialPath, readKept, type PlanOrigin } from './keep-calibration.ts';
 import { qconfigMappingOf } from './qconfig.ts';
@@ -71,7 +72,7 @@ async function openJob(input: string, options: CalibrateOptions): Promise<Calibr
   }
   const output = options.output ?? defaultOutput(input, 'plan.json');
   if (!options.dryRun) await checkPlaces(output, options);
-  const original = await readModel(input);
+  const original = await readModel(input, readOptions(options));
   const qconfigMapping = qconfigMappingOf((await clean(original)).model, options);
   const ready = await readyStatic(original, { qconfigMapping, coverage: options.coverage });
   // --calibrate is there, so there is data.

@@ -4,11 +4,11 @@ import { runVerb } from '../frame.ts';
 import { modelFacts, type ModelFacts } from '../model-facts.ts';
 import { fileSize } from '../files.ts';
 import { bytes, counted, integer, table } from '../table.ts';
-import type { CommonOptions } from '../verbs/common.ts';
+import { readOptions, type ModelOptions } from '../verbs/common.ts';
 
-export async function inspect(path: string, options: CommonOptions): Promise<void> {
+export async function inspect(path: string, options: ModelOptions): Promise<void> {
   await runVerb(options, async () => {
-    const facts = modelFacts(await readModel(path));
+    const facts = modelFacts(await readModel(path, readOptions(options)));
     const size = await fileSize(path);
     return { json: { file: path, size, ...facts }, text: () => describe(path, size, facts) };
   });

@@ -30,6 +30,7 @@ import { dataPart, openData } from '../open-data.ts';
 import type { ProgressFacts } from '../progress.ts';
 import { openRunner } from '../runtime.ts';
 import { readPlan } from '../read-plan.ts';
+import { readOptions } from '../verbs/common.ts';
 import type { QuantizeOptions } from '../verbs/quantize.ts';
 import { checkModeWords, ending, placement, uncheckedBecause } from './output-form.ts';
 import { qconfigMappingOf } from './qconfig.ts';
@@ -92,7 +93,7 @@ export async function quantize(input: string, words: QuantizeOptions): Promise<v
 }
 
 async function openJob(input: string, options: QuantizeOptions): Promise<QuantizeJob> {
-  const original = await readModel(input);
+  const original = await readModel(input, readOptions(options));
   const plan = options.plan === undefined ? undefined : await openPlan(original, input, options.plan);
   const choice = plan === undefined ? decideMode(original, input, options) : choiceOf(plan.file);
   checkBlockWords(choice, options);

@@ -22,6 +22,7 @@ import { UsageError } from '../errors.ts';
 import { checkFree } from '../files.ts';
 import { runVerb, type Context, type Outcome } from '../frame.ts';
 import { stageSet, type StagedMove, type StagedSet } from '../staged-set.ts';
+import { readOptions } from '../verbs/common.ts';
 import { DTYPE_NAMES, type VariantsWords } from '../verbs/variants.ts';
 import { findPlace, type VariantsPlace } from './variants-place.ts';
 import { variantsSummary } from './variants-summary.ts';
@@ -109,6 +110,7 @@ function optionsOf({ config }: VariantsPlace, words: VariantsWords): Omit<Varian
     ...(maxSize !== undefined && { maxSize }),
     ...(modelType !== undefined && { modelType }),
     ...(externalData !== undefined && { externalData: placementOf(externalData) }),
+    ...readOptions(words),
     allowQuantized: force,
     overwrite: force,
   };
@@ -182,7 +184,7 @@ async function check(
   if (!words.verify) return { ...variant, verification: null };
   const { signal, progress } = context;
   progress.update({ stage: `compare ${variant.file}`, done: 0, unit: 'samples' });
-  const original = await readModel(place.files[`${variant.base}.onnx`]);
+  const original = await readModel(place.files[`${variant.base}.onnx`], readOptions(words));
   return { ...variant, verification: await verify(original, join(folder, variant.file), undefined, signal) };
 }
 

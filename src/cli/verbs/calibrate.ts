@@ -1,6 +1,6 @@
 /** `zeropoint calibrate`: its words. */
 import { InvalidArgumentError, type Command } from 'commander';
-import { addCommonOptions, type CommonOptions } from './common.ts';
+import { addModelOptions, type ModelOptions } from './common.ts';
 import {
   addConfigurationOptions,
   addDataOptions,
@@ -8,7 +8,7 @@ import {
   type DataOptions,
 } from './options.ts';
 
-export interface CalibrateOptions extends CommonOptions, DataOptions, ConfigurationOptions {
+export interface CalibrateOptions extends ModelOptions, DataOptions, ConfigurationOptions {
   readonly output?: string;
   readonly shard?: { readonly index: number; readonly count: number };
   readonly resume?: boolean;
@@ -29,7 +29,7 @@ export function addCalibrate(program: Command): void {
   command
     .option('--force', 'overwrite the output; forget what an earlier call kept')
     .option('--dry-run', 'show what would be done, write nothing');
-  addCommonOptions(command).action(async (model: string, options: CalibrateOptions) => {
+  addModelOptions(command).action(async (model: string, options: CalibrateOptions) => {
     const { calibrateModel } = await import('../commands/calibrate.ts');
     await calibrateModel(model, options);
   });

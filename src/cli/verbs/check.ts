@@ -1,7 +1,7 @@
 /** `zeropoint check`: its words. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { CheckTarget } from 'zeropoint/onnx';
-import { addCommonOptions, parseCount, type CommonOptions } from './common.ts';
+import { addModelOptions, parseCount, type ModelOptions } from './common.ts';
 
 /** Targets by what they are called; the library's CHECK_TARGETS and their short names. */
 const TARGETS: Readonly<Record<string, CheckTarget | undefined>> = {
@@ -9,6 +9,7 @@ const TARGETS: Readonly<Record<string, CheckTarget | undefined>> = {
   'node-cpu': 'ort-node-cpu',
   'ort-web-wasm': 'ort-web-wasm',
   'web-wasm': 'ort-web-wasm',
+  'transformersjs-wasm': 'transformersjs-wasm',
   'ort-web-webgpu': 'ort-web-webgpu',
   'web-webgpu': 'ort-web-webgpu',
 };
@@ -19,7 +20,7 @@ export interface CheckedPlaces {
   readonly version?: string;
 }
 
-export interface CheckWords extends CommonOptions {
+export interface CheckWords extends ModelOptions {
   readonly target?: CheckedPlaces;
   readonly run?: boolean;
   /** Path of the model that outputs are compared with. */
@@ -47,12 +48,12 @@ export function addCheck(program: Command): void {
     .addOption(
       new Option(
         '--target <list>',
-        'ort-node-cpu, ort-web-wasm, ort-web-webgpu, or several with commas; @1.30 names a release (default: all)',
+        'ort-node-cpu, ort-web-wasm, transformersjs-wasm, ort-web-webgpu, or several with commas; @1.30 names a release (default: all)',
       ).argParser(parseTargets),
     )
     .option('--no-fallback', 'fail also where nodes fall back from WebGPU to the CPU');
   addRunOptions(command);
-  addCommonOptions(command).action(async (model: string, words: CheckWords) => {
+  addModelOptions(command).action(async (model: string, words: CheckWords) => {
     const { checkModel } = await import('../commands/check.ts');
     await checkModel(model, words);
   });
@@ -91,7 +92,7 @@ function parseTargets(text: string): CheckedPlaces {
   const versions = new Set(names.flatMap(([, version]) => version ?? []));
   if (targets.includes(undefined) || versions.size > 1 || names.some(({ length }) => length > 2)) {
     throw new InvalidArgumentError(
-      'Expected ort-node-cpu, ort-web-wasm or ort-web-webgpu, several with commas, of one release (@1.30).',
+      'Expected ort-node-cpu, ort-web-wasm, transformersjs-wasm or ort-web-webgpu, several with commas, of one release (@1.30).',
     );
   }
   const [version] = versions;

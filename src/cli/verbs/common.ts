@@ -7,6 +7,28 @@ export interface CommonOptions {
   readonly debug?: boolean;
 }
 
+/** Of verbs that read models. */
+export interface ModelOptions extends CommonOptions {
+  /** Bytes. */
+  readonly maxStructure?: number;
+}
+
+/** As {@link addCommonOptions}, for verbs that read models. */
+export function addModelOptions(command: Command): Command {
+  return addCommonOptions(
+    command.option(
+      '--max-structure <size>',
+      'memory for the nodes and names of a model at most, besides tensors (default: 256MiB, some 65,000 nodes)',
+      parseSize,
+    ),
+  );
+}
+
+/** What {@link addModelOptions} says, for the library. */
+export function readOptions({ maxStructure }: ModelOptions): { readonly maxStructureBytes?: number } {
+  return maxStructure === undefined ? {} : { maxStructureBytes: maxStructure };
+}
+
 export function addCommonOptions(command: Command): Command {
   return command
     .option('--json', 'print one JSON document on stdout; progress goes to stderr')

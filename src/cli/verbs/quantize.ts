@@ -1,7 +1,7 @@
 /** `zeropoint quantize`: its words. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { WeightAlgorithm } from 'zeropoint/onnx';
-import { addCommonOptions, numberOption, parseSize, type CommonOptions } from './common.ts';
+import { addModelOptions, numberOption, parseSize, type ModelOptions } from './common.ts';
 import {
   addConfigurationOptions,
   addDataOptions,
@@ -23,7 +23,7 @@ export interface FileOptions {
   readonly externalData?: boolean | number | { readonly threshold?: number; readonly chunkSize?: number };
 }
 
-export interface QuantizeOptions extends CommonOptions, DataOptions, ConfigurationOptions, FileOptions {
+export interface QuantizeOptions extends ModelOptions, DataOptions, ConfigurationOptions, FileOptions {
   readonly output?: string;
   readonly plan?: string;
   readonly dynamic?: boolean;
@@ -62,7 +62,7 @@ export function addQuantize(program: Command): void {
     .option('--force', 'overwrite the output')
     .option('--dry-run', 'show what would be done, write nothing')
     .option('--no-verify', 'do not load and compare the result');
-  addCommonOptions(command).action(async (model: string, options: QuantizeOptions) => {
+  addModelOptions(command).action(async (model: string, options: QuantizeOptions) => {
     const { quantize } = await import('../commands/quantize.ts');
     await quantize(model, options);
   });

@@ -1,7 +1,7 @@
 /** `zeropoint variants`: its words. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { VariantDType } from 'zeropoint/onnx';
-import { addCommonOptions, parseSize, type CommonOptions } from './common.ts';
+import { addModelOptions, parseSize, type ModelOptions } from './common.ts';
 
 /** Names of the library's VARIANT_DTYPES, which is not loaded for `--help`. */
 export const DTYPE_NAMES = [
@@ -14,7 +14,7 @@ export const DTYPE_NAMES = [
   'bnb4',
 ] as const satisfies readonly VariantDType[];
 
-export interface VariantsWords extends CommonOptions {
+export interface VariantsWords extends ModelOptions {
   readonly all?: boolean;
   readonly dtype?: readonly VariantDType[];
   readonly compat?: 'transformersjs-3';
@@ -54,7 +54,7 @@ export function addVariants(program: Command): void {
     .option('--no-verify', 'do not load and compare the results')
     .option('--force', 'overwrite files; go on with models that are quantized already')
     .option('--dry-run', 'show what would be written, and its size; write nothing');
-  addCommonOptions(command).action(async (source: string, words: VariantsWords) => {
+  addModelOptions(command).action(async (source: string, words: VariantsWords) => {
     const { makeVariants } = await import('../commands/variants.ts');
     await makeVariants(source, words);
   });

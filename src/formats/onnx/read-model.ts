@@ -27,10 +27,11 @@ export interface ReadModelOptions {
    * Most memory that the structure (nodes, attributes, names; not tensors) may take, here and when the model is quantized, as
    * estimated, in bytes. Default 256 MiB, which is some 65,000 nodes: files from elsewhere could exhaust the memory without it.
    */
-  readonly maxStructureBytes?: number;
+  readonly maxStructureBytes?: number | undefined;
 }
 
-const RULES = {
+/** Of {@link ReadModelOptions}, also where they are handed on. */
+export const READ_RULES = {
   externalData: byType({ function: ANYTHING, object: ANYTHING }),
   maxStructureBytes: numberFrom(0),
 } satisfies Record<keyof ReadModelOptions, Rule>;
@@ -62,7 +63,7 @@ const FIRST_IR_WITH_OPSETS = 3;
  *   segmented tensors.
  */
 export async function readModel(source: SourceLike, options: ReadModelOptions = {}): Promise<Model> {
-  checkOptions('readModel', options, RULES);
+  checkOptions('readModel', options, READ_RULES);
   const opened = await openSource(source);
   const file = opened.source.name ?? 'source';
   const record = await readRecord(opened.source, file, options.maxStructureBytes);

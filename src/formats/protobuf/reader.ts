@@ -208,11 +208,11 @@ class Reader {
   #spend(cost: number, offset: number): void {
     this.#cost += cost;
     if (this.#cost <= this.#limit) return;
-    const mebibytes = Math.floor(this.#limit / 2 ** 20);
+    const mebibytes = Number((this.#limit / 2 ** 20).toPrecision(3));
     throw this.#tooMuch(
       `a structure that takes at most ${mebibytes} MiB besides tensors`,
       offset,
-      'Raise readModel(source, { maxStructureBytes }) if you trust the file and have the memory.',
+      'If you trust the file and have the memory, raise readModel(source, { maxStructureBytes }), or --max-structure on the command line.',
     );
   }
 

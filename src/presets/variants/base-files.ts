@@ -1,6 +1,6 @@
 /** The float models that variants are made of: found among files by name, read, and checked before anything is made. */
 import { FormatError, GraphError } from '../../errors.ts';
-import { readModel } from '../../formats/onnx/read-model.ts';
+import { readModel, type ReadModelOptions } from '../../formats/onnx/read-model.ts';
 import { openSource, type Source, type SourceLike } from '../../formats/source.ts';
 import type { Graph } from '../../graph/graph.ts';
 import type { Model } from '../../graph/model.ts';
@@ -39,6 +39,8 @@ export async function asFiles(source: SourceLike): Promise<ModelFiles> {
   return { [/.\.onnx$/.test(name) ? name : 'model.onnx']: source };
 }
 
+type OpenBasesOptions = Pick<ReadModelOptions, 'maxStructureBytes'> & { readonly allowQuantized?: boolean };
+
 /**
  * Opens every base file. Weights stay where they are.
  *
@@ -47,17 +49,21 @@ export async function asFiles(source: SourceLike): Promise<ModelFiles> {
  */
 export async function openBases(
   files: ModelFiles,
-  { allowQuantized }: { readonly allowQuantized: boolean },
+  { allowQuantized = false, maxStructureBytes }: OpenBasesOptions,
 ): Promise<readonly OpenedBase[]> {
   const { bases, variants } = findBaseFiles(Object.keys(files));
   if (bases.length === 0) throw noBases(Object.keys(files), variants);
   const opened: OpenedBase[] = [];
-  for (const base of bases) opened.push(await openBase(base, files));
+  for (const base of bases) opened.push(await openBase(base, files, maxStructureBytes));
   if (!allowQuantized) opened.forEach(checkFloat);
   return opened;
 }
 
-async function openBase(base: string, files: ModelFiles): Promise<OpenedBase> {
+async function openBase(
+  base: string,
+  files: ModelFiles,
+  maxStructureBytes: number | undefined,
+): Promise<OpenedBase> {
   const file = variantFile(base, 'fp32');
   const { source, openExternal } = await openSource(files[file]);
   const external = new Map<string, Source>();
@@ -67,7 +73,7 @@ async function openBase(base: string, files: ModelFiles): Promise<OpenedBase> {
     if (found !== undefined) external.set(location, found);
     return found;
   };
-  const model = await readModel(named(source, file), { externalData: find });
+  const model = await readModel(named(source, file), { externalData: find, maxStructureBytes });
   const sizes = [...external.values()].map(({ size }) => size);
   return {
     base,

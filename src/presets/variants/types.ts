@@ -1,4 +1,5 @@
 /** What `variants` takes and gives. */
+import type { ReadModelOptions } from '../../formats/onnx/read-model.ts';
 import type { ExternalDataOptions, WrittenFile } from '../../formats/onnx/write-model.ts';
 import type { SinkLike } from '../../formats/sink.ts';
 import type { JobOptions, Progress } from '../../ptq/job.ts';
@@ -8,7 +9,7 @@ import type { VariantDType } from './dtypes.ts';
 import type { VariantPreset, VariantReport } from './recipes.ts';
 
 /** Options of `variants`. */
-export interface VariantsOptions {
+export interface VariantsOptions extends Pick<ReadModelOptions, 'maxStructureBytes'> {
   /** Opens a file to write, by name: `model_q4.onnx`. It must be able to open siblings where external data is needed. */
   readonly open: (file: string) => SinkLike | Promise<SinkLike>;
   /** Default: all seven. */

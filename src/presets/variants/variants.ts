@@ -5,6 +5,7 @@
 import { checkOptions, type Rule } from '../../errors/check-options.ts';
 import { BOOLEAN, FUNCTION, listOf, numberFrom, oneOf, recordOf, TEXT } from '../../errors/option-rules.ts';
 import { GraphError, QuantError } from '../../errors.ts';
+import { READ_RULES } from '../../formats/onnx/read-model.ts';
 import { PLACEMENT } from '../../formats/onnx/write-model.ts';
 import type { SourceLike } from '../../formats/source.ts';
 import { JOB_RULES } from '../../ptq/option-rules.ts';
@@ -26,6 +27,7 @@ const RULES = {
   allowQuantized: BOOLEAN,
   overwrite: BOOLEAN,
   externalData: PLACEMENT,
+  maxStructureBytes: READ_RULES.maxStructureBytes,
 } satisfies Record<keyof VariantsOptions, Rule>;
 
 /**
@@ -49,7 +51,7 @@ export async function variants(
   checkTogether(options);
   const { preset = 'web', plan, maxSize } = options;
   const files = isOneSource(source) ? await asFiles(source) : source;
-  const bases = await openBases(files, { allowQuantized: options.allowQuantized ?? false });
+  const bases = await openBases(files, options);
   if (plan !== undefined) checkPlan(plan, bases);
   const resolved = { ...options, preset };
   const chosen = maxSize === undefined ? undefined : await chooseBySize(bases, maxSize, resolved, job);
