@@ -122,7 +122,7 @@ export type {
   VariantsProgress,
   VariantsResult,
 } from './presets/variants/types.ts';
-export { findTarget, TARGETS } from './presets/targets.ts';
+export { findTarget, float16OptionsFor, TARGETS } from './presets/targets.ts';
 export type { Mode, TargetFacts } from './presets/targets.ts';
 export type { NameStyle } from './ptq/names.ts';
 export { STATIC_OP_TYPES } from './ptq/ops/index.ts';

@@ -368,7 +368,7 @@ const CASES: Readonly<Record<string, Case>> = {
 /** Functions of the package that take no object of options. */
 const WITHOUT = new Set(
   `batchSizeFor buildGraph checkOpset checkSameModel eliminateIdentity encodeNpy failsCheck findBaseFiles findTarget
-  foldBatchNormalization foldConstants formatType inlineFunctions inputValues isSorted memorySource mergeDuplicateInitializers
+  float16OptionsFor foldBatchNormalization foldConstants formatType inlineFunctions inputValues isSorted memorySource mergeDuplicateInitializers
   mergePlanFiles mergePlans missingShards modelTypeOf nearestName openNpy openNpz outputValues parsePlanFile planFile
   planFromJSON printGraph printModel printNode raiseOpset removeUnused clean tensorType toAttribute toQOperator variantFile`.split(
     /\s+/,

@@ -455,6 +455,32 @@ describe('operators', () => {
     await converted(float, undefined, { keep: { opTypes: opTypes as keyof typeof KEEP_PRESETS } });
   });
 
+  it('keep.compute: float32 arithmetic, float16 constants behind Casts, in bodies too', async () => {
+    const float = buildModel((b) => {
+      const x = b.input('x', 'float32', [2, 1, 4]);
+      const weights = [weight(b, 'w', [1, 12, 4]), weight(b, 'r', [1, 12, 3])];
+      const lstm = (inner: GraphBuilder, name: string): Value =>
+        inner.ops('LSTM', [x, ...weights], [name], { hidden_size: 3 })[0];
+      const branch = (name: string, op: string): Graph =>
+        b.body(name, (inner) => inner.output(inner.op(op, [lstm(inner, `${name}_y`)])));
+      const y = b.op('If', [b.input('c', 'bool', [])], {
+        then_branch: attr.graph(branch('then', 'Sigmoid')),
+        else_branch: attr.graph(branch('else', 'Abs')),
+      });
+      b.output(b.op('Add', [lstm(b, 'outer'), y]), 'sum', 'float32');
+    });
+    const feeds = { x: random([2, 1, 4]), c: tensor(Uint8Array.of(1), [], 'bool') };
+    const { model, report } = await converted(float, feeds, { keep: { compute: ['LSTM'] } });
+    expect(report.skipped.map(({ opType, reason }) => [opType, reason])).toEqual(
+      Array.from({ length: 3 }, () => ['LSTM', 'the options let its operator compute in float32']),
+    );
+    for (const name of ['w', 'r']) expect(typeOf(model, name)).toBe('float16');
+    const types = [...model.graph.allNodes()]
+      .filter(({ opType }) => opType === 'LSTM')
+      .flatMap(({ inputs }) => inputs.map((input) => input && typeOf(model, input.name)));
+    expect(new Set(types)).toEqual(new Set(['float32']));
+  });
+
   it('keep by name and by pattern; a node without a name goes by operator and output', async () => {
     const float = modelOf((b, x) => {
       const y = b.op('Relu', [b.op('MatMul', [x, weight(b)])], {}, 'inner');
@@ -878,6 +904,7 @@ describe('refusals and names', () => {
     ['preset', { keep: { opTypes: 'transformers' } }],
     ['operator', { keep: { opTypes: ['Matmul'] } }],
     ['name', { keep: { names: ['nowhere'] } }],
+    ['operator that computes', { keep: { compute: ['LSTM'] } }],
     ['keepIO', { keepIO: ['z'] }],
     ['overflows', { overflows: [{ value: 'nothing', largest: 1e5 }] }],
   ])('a wrong %s: RangeError', async (_, options) => {

@@ -79,16 +79,14 @@ describe.each(Object.keys(INPUTS))('%s in every variant of preset web', async (n
     await reference.dispose();
   });
 
-  it('nothing of what WebGPU wants falls back, but float16 LSTM', async () => {
+  it('nothing of what WebGPU wants falls back', async () => {
     for (const { dtype, file, runsOn } of made) {
       const integers = ['q8', 'int8', 'uint8'].includes(dtype);
       const ops = countOps(await readModel(files.get(file) ?? new Uint8Array()));
       const computes = Object.keys(ops).some((op) => /Integer|DynamicQuantize/.test(op));
       expect(computes && !integers, file).toBe(false);
-      // WebGPU has LSTM in float32 alone.
       const isHalf = dtype.endsWith('16');
-      const fallsBack = computes || (isHalf && Object.hasOwn(ops, 'LSTM'));
-      expect(runsOn.webgpu).toBe(fallsBack ? false : isHalf ? 'shader-f16' : true);
+      expect(runsOn.webgpu).toBe(computes ? false : isHalf ? 'shader-f16' : true);
     }
   });
 });

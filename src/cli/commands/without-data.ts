@@ -1,8 +1,10 @@
 /** The modes of `zeropoint quantize` that measure no ranges: data is for gptq, and to see what float16 cannot hold. */
+import type { OnnxBackend } from 'zeropoint';
 import {
   convertToFloat16,
   findOverflows,
   findTarget,
+  float16OptionsFor,
   quantizeDynamic,
   quantizeWeights,
   storeWeights,
@@ -67,7 +69,7 @@ function weightSettings({ options, model, data, choice }: QuantizeJob): Quantize
   const words = Object.entries({ bits, blockSize, symmetric, accuracyLevel, embeddings, algorithm });
   // Its builds with WebGPU have no GatherBlockQuantized on the CPU.
   const embeddingForm =
-    isFor('onnxruntime-web', options) && (embeddings ?? fromFile.embeddings) !== 4 ? 'rows' : 'blocks';
+    targetOf(options) === 'onnxruntime-web' && (embeddings ?? fromFile.embeddings) !== 4 ? 'rows' : 'blocks';
   return {
     embeddingForm,
     ...fromFile,
@@ -82,8 +84,8 @@ function weightSettings({ options, model, data, choice }: QuantizeJob): Quantize
   };
 }
 
-function isFor(target: ReturnType<typeof findTarget>, { target: given }: QuantizeJob['options']): boolean {
-  return given !== undefined && findTarget(given) === target;
+function targetOf({ target = 'onnxruntime-cpu' }: QuantizeJob['options']): OnnxBackend {
+  return findTarget(target) ?? 'onnxruntime-cpu';
 }
 
 async function toFloat16(
@@ -96,10 +98,10 @@ async function toFloat16(
   const { keepIO, keepOpTypes: opTypes, clampRule } = typeof section === 'object' ? section : {};
   const names = mapping === undefined ? [] : floatNodes(job.model, mapping);
   const overflows = await overflowsOf(job, options);
-  const keep = { names, ...(opTypes && { opTypes }) };
-  const isForGpu = isFor('webgpu', words);
+  const forTarget = float16OptionsFor(model, targetOf(words));
+  const keep = { ...forTarget.keep, names, ...(opTypes && { opTypes }) };
   const isAsked = (words.accuracyLevel ?? words.settings?.weights?.accuracyLevel) !== undefined;
-  const keepIntegerProducts = isForGpu || isAsked;
+  const keepIntegerProducts = forTarget.keepIntegerProducts || isAsked;
   const half = { dtype: choice.half, keep, keepIO, clampRule, overflows, keepIntegerProducts };
   return convertToFloat16(model, half, options);
 }

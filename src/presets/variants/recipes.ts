@@ -10,7 +10,7 @@ import { GraphError } from '../../errors.ts';
 import type { Model } from '../../graph/model.ts';
 import type { ConvertOptions } from '../../ptq/convert.ts';
 import { onnxQConfig, staticQConfigMapping } from '../../ptq/default-qconfig.ts';
-import { convertToFloat16, type Float16Options } from '../../ptq/float16/convert-to-float16.ts';
+import { convertToFloat16 } from '../../ptq/float16/convert-to-float16.ts';
 import type { Float16Report } from '../../ptq/float16/report.ts';
 import { quantizeDynamic } from '../../ptq/quantize-dynamic.ts';
 import type { QuantizationReport } from '../../ptq/report.ts';
@@ -18,6 +18,7 @@ import { storeWeights } from '../../ptq/store-weights.ts';
 import type { QuantizeWeightsOptions } from '../../ptq/weight-only/options.ts';
 import { quantizeWeights } from '../../ptq/weight-only/quantize-weights.ts';
 import { QConfigMapping } from '../../qconfig/qconfig-mapping.ts';
+import { float16OptionsFor } from '../targets.ts';
 import type { VariantDType } from './dtypes.ts';
 import type { LastSteps } from './last-steps.ts';
 import { isByChannelOff } from './model-types.ts';
@@ -55,11 +56,6 @@ function only(...opTypes: readonly string[]): QConfigMapping {
   return mapping;
 }
 
-const half =
-  (options: Float16Options): Step =>
-  (model, _facts, job) =>
-    convertToFloat16(model, options, job);
-
 const weights =
   (options: QuantizeWeightsOptions): Step =>
   (model, _facts, job) =>
@@ -83,7 +79,9 @@ const products =
     return quantizeDynamic(model, { qconfigMapping }, job);
   };
 
-const WEB_HALF = half({ keepIntegerProducts: true });
+/** A CPU loses nothing by what WebGPU needs. */
+const WEB_HALF: Step = (model, _facts, job) =>
+  convertToFloat16(model, float16OptionsFor(model, 'webgpu'), job);
 const WEB_INT8 = [products('int8'), tables, convolutions];
 const WEB_Q4 = [weights(EMBEDDINGS), convolutions];
 
@@ -120,7 +118,8 @@ const PRODUCTS_ALONE = { embeddings: false, qconfigMapping: only('MatMul') } as 
 
 const fourBits = weights({ ...PRODUCTS_ALONE, symmetric: true, accuracyLevel: 0 });
 
-const SCRIPT_HALF = half({ keep: { opTypes: 'transformersjs-3' }, clampRule: 'transformersjs-3' });
+const SCRIPT_HALF: Step = (model, _facts, job) =>
+  convertToFloat16(model, { keep: { opTypes: 'transformersjs-3' }, clampRule: 'transformersjs-3' }, job);
 
 const INTEGERS = { int8: [integers('int8')], uint8: [integers('uint8')] } as const;
 

@@ -7,7 +7,8 @@
  * 3. If, Loop, Scan and calls of local functions read and give half values, and so do the graphs inside; all of that stays
  *    full inside one that is kept, in an unknown node's graphs, and in functions that are called in more than one way.
  * 4. Constants, and what says its own type in an attribute (Cast, ConstantOfShape, ...), are full if one reader wants that.
- * 5. Graph inputs and outputs are full where they are kept.
+ * 5. Constants are half all the same where the reader says so, and a Cast widens them.
+ * 6. Graph inputs and outputs are full where they are kept.
  */
 import type { Graph } from '../../graph/graph.ts';
 import type { Model, ModelFunction } from '../../graph/model.ts';
@@ -15,7 +16,7 @@ import type { Node } from '../../graph/node.ts';
 import type { Value } from '../../graph/value.ts';
 import type { SkippedNode } from '../../passes/pass.ts';
 import { hasBodies, type Kinds } from './infer-kinds.ts';
-import type { KeepReason } from './keep.ts';
+import type { Kept, KeepRule } from './keep.ts';
 import { outputTypeOf } from './output-types.ts';
 import type { HalfDType } from './signatures.ts';
 
@@ -26,7 +27,7 @@ export type Demand = Width | 'any';
 
 export interface AssignOptions {
   readonly dtype: HalfDType;
-  readonly keep: KeepReason;
+  readonly keep: KeepRule;
   /** Whether a graph input or output of that name stays float32. */
   readonly keepsIO: (name: string) => boolean;
 }
@@ -36,7 +37,7 @@ export class Assignment {
   readonly #kinds: Kinds;
   readonly #options: AssignOptions;
   readonly #model: Model;
-  readonly #keptNodes = new Map<Node, string>();
+  readonly #keptNodes = new Map<Node, Kept>();
   readonly #keptFunctions = new Set<ModelFunction>();
   /** Graphs that are edited, outer ones first. */
   readonly graphs: readonly Graph[];
@@ -102,7 +103,7 @@ export class Assignment {
     const skipped: SkippedNode[] = [];
     for (const node of this.#nodes()) {
       if (this.isConverted(node) || !this.#touchesFloats(node)) continue;
-      const reason = this.#keptNodes.get(node) ?? this.#schemaReason(node);
+      const reason = this.#keptNodes.get(node)?.reason ?? this.#schemaReason(node);
       skipped.push({ node: node.label, opType: node.qualifiedOp, reason });
     }
     return skipped;
@@ -144,21 +145,21 @@ export class Assignment {
   }
 
   /** Marks what is kept in a graph and below; gives the functions that are called from there. */
-  #mark(graph: Graph, inherited: string | undefined): void {
+  #mark(graph: Graph, inherited: Kept | undefined): void {
     for (const node of graph.nodes) {
-      const reason = inherited ?? this.#options.keep(node, this.#isFloat) ?? this.#unknown(node);
-      if (reason !== undefined) this.#keptNodes.set(node, reason);
-      for (const body of node.subgraphs)
-        this.#mark(body, reason && `it lies in ${node.label}, which stays in float32`);
+      const kept = inherited ?? this.#options.keep(node, this.#isFloat) ?? this.#unknown(node);
+      if (kept !== undefined) this.#keptNodes.set(node, kept);
+      const inner = kept && { reason: `it lies in ${node.label}, which stays in float32` };
+      for (const body of node.subgraphs) this.#mark(body, inner);
     }
   }
 
   /** Case 1 for operators that nothing is known of. */
-  #unknown(node: Node): string | undefined {
+  #unknown(node: Node): Kept | undefined {
     if (hasBodies(node) || this.#kinds.functionOf(node) !== undefined) return undefined;
-    if (node.subgraphs.length > 0) return 'the graphs inside it are not understood';
+    if (node.subgraphs.length > 0) return { reason: 'the graphs inside it are not understood' };
     const signature = this.#kinds.signatureOf(node);
-    if (signature === undefined) return 'the types of its operator are not known';
+    if (signature === undefined) return { reason: 'the types of its operator are not known' };
     // A float output whose type neither an input nor an attribute gives is float32 only as long as the inputs are.
     const open = node.outputs.some((value, index) => {
       const letter = signature.output(index);
@@ -230,10 +231,15 @@ export class Assignment {
 
   /** Case 4. */
   #wanted(value: Value): Width {
-    for (const { node, index } of value.uses) if (this.demand(node, index) === 'full') return 'full';
+    for (const { node, index } of value.uses) {
+      const isNarrow = value.constant !== undefined && this.#keptNodes.get(node)?.narrowConstants === true;
+      if (!isNarrow && this.demand(node, index) === 'full') return 'full';
+    }
     for (const graph of value.outputOf) if (this.outputDemand(graph, value) === 'full') return 'full';
     return 'half';
   }
 }
 
-const UNTOLD = 'its operator does not say how the types of its inputs and outputs belong together';
+const UNTOLD: Kept = {
+  reason: 'its operator does not say how the types of its inputs and outputs belong together',
+};

@@ -21,7 +21,7 @@ import type { Overflow } from './find-overflows.ts';
 import { inferKinds, type Kinds } from './infer-kinds.ts';
 import { unsetIntegerProducts } from './integer-products.ts';
 import { COPY_RULES } from '../option-rules.ts';
-import { KEEP_PRESETS, keepReason, type KeepOptions, type KeepReason } from './keep.ts';
+import { KEEP_PRESETS, keepRule, type Kept, type KeepOptions, type KeepRule } from './keep.ts';
 import { ConstantNarrower } from './narrow-constants.ts';
 import type { Float16Report } from './report.ts';
 import { HALF_TYPES, type HalfDType } from './signatures.ts';
@@ -53,6 +53,7 @@ const RULES = {
   keep: members({
     opTypes: byType({ string: oneOf(...Object.keys(KEEP_PRESETS)), list: listOf(TEXT) }),
     names: listOf(ANYTHING),
+    compute: listOf(TEXT),
   } satisfies Record<keyof KeepOptions, Rule>),
   clampRule: byType({
     string: TEXT,
@@ -94,7 +95,7 @@ export async function convertToFloat16(
   const keepsIO = ioChoice(model, options.keepIO ?? true);
   checkOpset(model);
   checkLeastOpset(model, dtype);
-  const keep = keepReason((await inlineFunctions(model)).model, options.keep ?? {}, options.overflows ?? []);
+  const keep = keepRule((await inlineFunctions(model)).model, options.keep ?? {}, options.overflows ?? []);
 
   const cleaned = (await clean(model)).model;
   const copy = cleaned === model ? model.clone() : cleaned;
@@ -142,16 +143,16 @@ function insertCasts(
 /** What becomes `dtype`: what `choice` says, without the nodes whose scales `dtype` cannot hold. */
 async function assignDTypes(model: Model, kinds: Kinds, choice: AssignOptions): Promise<Assignment> {
   const scales = await smallScales(model, choice.dtype);
-  const keep: KeepReason = (node, isFloat) => choice.keep(node, isFloat) ?? scales.get(node);
+  const keep: KeepRule = (node, isFloat) => choice.keep(node, isFloat) ?? scales.get(node);
   return new Assignment(model, kinds, { ...choice, keep });
 }
 
-async function smallScales(model: Model, dtype: HalfDType): Promise<ReadonlyMap<Node, string>> {
+async function smallScales(model: Model, dtype: HalfDType): Promise<ReadonlyMap<Node, Kept>> {
   if (dtype !== 'float16') return new Map();
   const graphs = [model.graph, ...model.functions.map(({ body }) => body)];
-  const found = new Map<Node, string>();
+  const found = new Map<Node, Kept>();
   for (const graph of graphs) {
-    for (const [node, reason] of await findSmallScales(graph)) found.set(node, reason);
+    for (const [node, reason] of await findSmallScales(graph)) found.set(node, { reason });
   }
   return found;
 }

@@ -85,19 +85,33 @@ export interface KeepOptions {
    * function are `call/node`, and the name of the call means all of them.
    */
   readonly names?: readonly (string | RegExp)[];
+  /**
+   * Operators that compute in float32 though their constants are narrow: onnxruntime widens those once, when it loads the model.
+   * For what a backend has no float16 kernel of, at the size of one that it has.
+   */
+  readonly compute?: readonly string[];
 }
 
-/** Why a node stays in float32; undefined if nobody said so. */
-export type KeepReason = (node: Node, isFloat: (value: Value | undefined) => boolean) => string | undefined;
+/** How a node stays in float32. */
+export interface Kept {
+  readonly reason: string;
+  /** Its constants become narrow, and a Cast widens them. */
+  readonly narrowConstants?: boolean;
+}
+
+/** How and why a node stays in float32; undefined if nobody said so. */
+export type KeepRule = (node: Node, isFloat: (value: Value | undefined) => boolean) => Kept | undefined;
 
 /**
  * @throws RangeError for a preset that does not exist, and for a name or operator that no node has: it would be a typo that
  *   passes in silence
  */
-export function keepReason(model: Model, keep: KeepOptions, overflows: readonly Overflow[]): KeepReason {
+export function keepRule(model: Model, keep: KeepOptions, overflows: readonly Overflow[]): KeepRule {
   const nodes = allNodes(model);
   const ops = keptOps(keep.opTypes ?? 'default', nodes);
-  const { names = [] } = keep;
+  const { names = [], compute = [] } = keep;
+  const absent = compute.find((op) => !nodes.some((node) => node.qualifiedOp === op));
+  if (absent !== undefined) throw noSuchNode(`keep.compute: ${absent}`);
   for (const name of names) {
     if (!nodes.some((node) => matches(name, node))) throw noSuchNode(`keep.names: ${String(name)}`);
   }
@@ -114,11 +128,17 @@ export function keepReason(model: Model, keep: KeepOptions, overflows: readonly 
   };
   return (node, isFloat) => {
     const overflow = touched(node);
-    if (overflow !== undefined) return `${overflow.value} reaches ${overflow.largest} in the data given`;
-    if (names.some((name) => matches(name, node))) return 'the options name it';
-    if (Object.hasOwn(ops, node.qualifiedOp)) return ops[node.qualifiedOp];
+    if (overflow !== undefined) {
+      return { reason: `${overflow.value} reaches ${overflow.largest} in the data given` };
+    }
+    if (names.some((name) => matches(name, node))) return { reason: 'the options name it' };
+    if (compute.includes(node.qualifiedOp)) {
+      return { reason: 'the options let its operator compute in float32', narrowConstants: true };
+    }
+    if (Object.hasOwn(ops, node.qualifiedOp)) return { reason: ops[node.qualifiedOp] };
     const form = Object.hasOwn(KEPT_FORMS, node.qualifiedOp) ? KEPT_FORMS[node.qualifiedOp] : undefined;
-    return keep.opTypes !== 'none' && form?.applies(node, isFloat) === true ? form.reason : undefined;
+    const applies = keep.opTypes !== 'none' && form?.applies(node, isFloat) === true;
+    return applies ? { reason: form.reason } : undefined;
   };
 }
 
