@@ -36,7 +36,7 @@ async function findings(model: Model, target: CheckTarget): Promise<readonly Che
   return (await check(model, { targets: [target] })).targets[0].findings;
 }
 
-const EVERYWHERE = { 'ort-node-cpu': 'runs', 'ort-web-wasm': 'runs', 'ort-web-webgpu': 'runs' };
+const EVERYWHERE = Object.fromEntries(CHECK_TARGETS.map((target) => [target, 'runs']));
 
 describe('verdicts', () => {
   it('a float net runs everywhere, in every opset from 7 to 25', async () => {
@@ -285,7 +285,7 @@ describe('which nodes', () => {
 describe('options', () => {
   it('targets and versions that were not probed are refused', async () => {
     await expect(check(product(), { targets: ['ort-web-webgl' as CheckTarget] })).rejects.toThrow(
-      "check: expected targets[0] one of ort-node-cpu, ort-web-wasm, ort-web-webgpu, got 'ort-web-webgl'",
+      "check: expected targets[0] one of ort-node-cpu, ort-web-wasm, transformersjs-wasm, ort-web-webgpu, got 'ort-web-webgl'",
     );
     await expect(check(product(), { targets: [] })).rejects.toThrow(RangeError);
     await expect(check(product(), { version: '0.9' })).rejects.toThrow(

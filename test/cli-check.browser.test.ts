@@ -4,12 +4,20 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { convertToFloat16, memorySource, quantizeDynamic, quantizeWeights, writeModel } from 'zeropoint/onnx';
+import {
+  buildModel,
+  convertToFloat16,
+  memorySource,
+  quantizeDynamic,
+  quantizeWeights,
+  writeModel,
+} from 'zeropoint/onnx';
 import { temporaryFolder, useCli } from './support/cli.ts';
 import { convNet, noise, saveModel, twoInputs } from './support/cli-models.ts';
 
 const zeropoint = useCli();
 const web = ['--run', '--target', 'ort-web-wasm,ort-web-webgpu', '--json'];
+const transformers = ['--run', '--target', 'ort-web-wasm,transformersjs-wasm', '--json'];
 
 interface Run {
   readonly runtime: string;
@@ -46,8 +54,28 @@ describe('check --run in Chromium', { timeout: 300_000 }, () => {
       expect(run.loadMs).toBeGreaterThan(0);
       if (process.platform === 'linux') expect(run.peakBytes).toBeGreaterThan(1e6);
     }
-    expect(wasm.runtime).toMatch(/^onnxruntime-web 1\.30\.0 \(wasm\)$/);
+    expect(wasm.runtime).toMatch(/^onnxruntime-web\/wasm 1\.30\.0 \(wasm\)$/);
     expect(webgpu.place).toMatch(/^Chromium [\d.]+, google swiftshader$/);
+  });
+
+  it('a table in blocks does not load where transformers.js asks for wasm, as the table says', async () => {
+    const cwd = temporaryFolder();
+    const float = buildModel((b) => {
+      const table = b.constant('table', noise([40, 64]));
+      b.output(b.op('Gather', [table, b.input('ids', 'int64', ['N'])]), 'y', 'float32');
+    });
+    const forms = { 'blocks.onnx': 'blocks', 'rows.onnx': 'rows' } as const;
+    for (const [file, embeddingForm] of Object.entries(forms)) {
+      await saveModel(cwd, (await quantizeWeights(float, { embeddings: 8, embeddingForm })).model, file);
+      const { code, stdout } = await zeropoint(['check', file, ...transformers], { cwd });
+      const [wasm, fewer] = JSON.parse(stdout).targets;
+      expect(wasm.run.problem).toBeNull();
+      expect(fewer.run.runtime).toMatch(/^onnxruntime-web\/webgpu 1\.30\.0 \(wasm\)$/);
+      const isMissing = embeddingForm === 'blocks';
+      expect(code).toBe(isMissing ? 3 : 0);
+      expect([wasm.verdict, fewer.verdict]).toEqual(['runs', isMissing ? 'missing' : 'runs']);
+      expect(fewer.run.problem?.kind).toBe(isMissing ? 'load' : undefined);
+    }
   });
 
   it('dynamic int8 runs on both; on WebGPU its integers are left to the CPU, which --no-fallback refuses', async () => {

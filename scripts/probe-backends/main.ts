@@ -5,19 +5,19 @@
  *     npm run probe -- Conv,MatMul           prints what it finds for these
  *     npm run probe -- Conv,MatMul --write   makes their rows anew, in the table that is there
  *
- * in onnxruntime-node on the CPU, in onnxruntime-web as WebAssembly (in Node: pages load the same file), and in onnxruntime-web
- * on WebGPU, in headless Chromium with SwiftShader. Writes src/presets/backends/onnxruntime-<version>.generated.ts.
+ * in onnxruntime-node on the CPU, in onnxruntime-web as WebAssembly (in Node: pages load the same file), and in the build of
+ * onnxruntime-web with WebGPU, on its CPU and on WebGPU, in headless Chromium with SwiftShader. Writes src/presets/backends/onnxruntime-<version>.generated.ts.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findOrtWeb } from '../../src/cli/browser/find-browser.ts';
-import { CHECK_TARGETS, type BackendTable } from '../../src/presets/backends/table.ts';
+import { CHECK_TARGETS, type BackendTable, type ProbedBackend } from '../../src/presets/backends/table.ts';
 import { opsetCases, OLDEST_OPSET } from './cases.ts';
 import type { Outcome } from './outcome.ts';
 import { probe } from './probe.ts';
 import { runInNode } from './run-node.ts';
-import { runOnWebGpu } from './run-web.ts';
+import { runInPages, type WebRun } from './run-web.ts';
 import { rowsOf, tableText } from './table-text.ts';
 
 const words = process.argv.slice(2);
@@ -44,7 +44,11 @@ async function wholeTable(): Promise<BackendTable> {
   const newest = (outcomes: readonly Outcome[]): number =>
     Math.max(...opsets.flatMap(({ since }, i) => (outcomes[i].stage === 'ran' ? [since] : [])));
   const machine = `${process.platform} ${process.arch}`;
-  const web = await runOnWebGpu(opsets);
+  const inPage = (web: WebRun): ProbedBackend => ({
+    runtime: web.runtime,
+    place: [`Chromium ${web.browser}`, web.adapter ?? []].flat().join(', '),
+    newestOpset: newest(web.outcomes),
+  });
   const columns = [
     {
       runtime: `onnxruntime-node ${version} (cpu)`,
@@ -52,15 +56,12 @@ async function wholeTable(): Promise<BackendTable> {
       newestOpset: newest(await runInNode(opsets, 'onnxruntime-node')),
     },
     {
-      runtime: `onnxruntime-web ${version} (wasm)`,
+      runtime: `onnxruntime-web/wasm ${version} (wasm)`,
       place: `Node ${process.versions.node}, ${machine}`,
       newestOpset: newest(await runInNode(opsets, 'onnxruntime-web')),
     },
-    {
-      runtime: web.runtime,
-      place: `Chromium ${web.browser}, ${web.adapter ?? 'no adapter'}`,
-      newestOpset: newest(web.outcomes),
-    },
+    inPage(await runInPages('transformersjs-wasm', opsets)),
+    inPage(await runInPages('ort-web-webgpu', opsets)),
   ];
   return {
     version,

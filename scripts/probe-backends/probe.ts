@@ -6,7 +6,7 @@ import type { SupportLetter } from '../../src/presets/backends/table.ts';
 import { probeCases, type Case } from './cases.ts';
 import type { Outcome } from './outcome.ts';
 import { runInNode } from './run-node.ts';
-import { runOnWebGpu } from './run-web.ts';
+import { runInPages } from './run-web.ts';
 import { isInvalid, isMissing, nodeLetter, webLetter } from './verdict.ts';
 
 export interface ProbedCase extends Case {
@@ -24,14 +24,16 @@ export async function probe(wanted: (op: string) => boolean): Promise<readonly P
     cases.flatMap((one, i) => (one.type === 'float32' ? [[one.family, native[i]] as const] : [])),
   );
   const wasm = await runInNode(cases, 'onnxruntime-web');
+  const { outcomes: transformers } = await runInPages('transformersjs-wasm', cases);
   const webgpu = await onWebGpu(cases, native);
   return cases.map((one, i) => {
     const letters = [
       nodeLetter(one, native[i], twins.get(one.family)),
       webLetter(one, wasm[i], native[i]),
+      webLetter(one, transformers[i], native[i]),
       webLetter(one, webgpu[i], native[i]),
     ].join('');
-    tellStrange(one, letters, [native[i], wasm[i], webgpu[i]]);
+    tellStrange(one, letters, [native[i], wasm[i], transformers[i], webgpu[i]]);
     return { ...one, letters };
   });
 }
@@ -39,7 +41,9 @@ export async function probe(wanted: (op: string) => boolean): Promise<readonly P
 async function onWebGpu(cases: readonly Case[], native: readonly Outcome[]): Promise<readonly Outcome[]> {
   // Two browsers at a time: a case is waiting, mostly.
   const half = Math.ceil(cases.length / 2);
-  const runs = await Promise.all([runOnWebGpu(cases.slice(0, half)), runOnWebGpu(cases.slice(half))]);
+  const runs = await Promise.all(
+    [cases.slice(0, half), cases.slice(half)].map((part) => runInPages('ort-web-webgpu', part)),
+  );
   const outcomes = runs.flatMap((run) => run.outcomes);
   const isDoubtful = (letter: SupportLetter, i: number): boolean =>
     letter === 'w' || (letter === 'x' && native[i].stage === 'ran' && !isMissing(outcomes[i]));
@@ -47,7 +51,8 @@ async function onWebGpu(cases: readonly Case[], native: readonly Outcome[]): Pro
     isDoubtful(webLetter(one, outcomes[i], native[i]), i) ? [i] : [],
   );
   console.error(`webgpu: ${doubtful.length} again, alone`);
-  const again = await runOnWebGpu(
+  const again = await runInPages(
+    'ort-web-webgpu',
     doubtful.map((i) => cases[i]),
     { toAPage: 1 },
   );

@@ -1,12 +1,19 @@
 /**
- * Runs cases on WebGPU, in pages of headless Chromium, many to a page. WebGPU keeps shaders from one session to the next, so what fails
+ * Runs cases in pages of headless Chromium, many to a page. WebGPU keeps shaders from one session to the next, so what fails
  * or differs there is to be tried again with `toAPage: 1`.
  */
 import type { DType } from 'zeropoint';
 import { findBrowser, findOrtWeb } from '../../src/cli/browser/find-browser.ts';
 import { openBrowser, type ModelPage } from '../../src/cli/browser/open-browser.ts';
 import { openPageServer, type PageServer } from '../../src/cli/browser/page-server.ts';
-import { PAGE_ARRAYS, type PageAnswer, type PageJob } from '../../src/cli/browser/page-job.ts';
+import {
+  PAGE_ARRAYS,
+  PAGE_RUNTIMES,
+  runtimeName,
+  type PageAnswer,
+  type PageJob,
+  type WebTarget,
+} from '../../src/cli/browser/page-job.ts';
 import { NODE, type Case } from './cases.ts';
 import type { Outcome, Output } from './outcome.ts';
 
@@ -22,7 +29,8 @@ export interface WebRun {
   readonly hasHalf: boolean;
 }
 
-export async function runOnWebGpu(
+export async function runInPages(
+  target: WebTarget,
   cases: readonly Case[],
   { toAPage = TO_A_PAGE }: { readonly toAPage?: number } = {},
 ): Promise<WebRun> {
@@ -39,17 +47,17 @@ export async function runOnWebGpu(
     }
     try {
       page ??= await browser.openPage(server.origin);
-      const { outcome, answer } = await runCase(page, server, one);
+      const { outcome, answer } = await runCase(target, page, server, one);
       outcomes.push(outcome);
-      const { runtime, adapter, hasHalf } = answer;
-      Object.assign(facts, { runtime, adapter, hasHalf });
+      const { version, adapter, hasHalf } = answer;
+      Object.assign(facts, { runtime: runtimeName(PAGE_RUNTIMES[target], version), adapter, hasHalf });
     } catch (error) {
       outcomes.push({ stage: 'crash', message: error instanceof Error ? error.message : String(error) });
       await browser.close().catch(() => undefined);
       browser = await openBrowser(findBrowser(undefined), 'swiftshader');
       page = undefined;
     }
-    if (i % 250 === 249) console.error(`  webgpu: ${i + 1} of ${cases.length}`);
+    if (i % 250 === 249) console.error(`  ${target}: ${i + 1} of ${cases.length}`);
   }
   await browser.close();
   await server.close();
@@ -57,6 +65,7 @@ export async function runOnWebGpu(
 }
 
 async function runCase(
+  target: WebTarget,
   page: ModelPage,
   server: PageServer,
   one: Case,
@@ -69,7 +78,7 @@ async function runCase(
     url: server.put(name, new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
   }));
   const job: PageJob = {
-    provider: 'webgpu',
+    runtime: PAGE_RUNTIMES[target],
     optimization: 'disabled',
     model: server.put('model', one.bytes),
     externalData: [],
@@ -78,7 +87,7 @@ async function runCase(
     sendTo: '/sent/case',
   };
   const answer = await withinTime(page.run(job));
-  return { outcome: outcomeOf(answer, server), answer };
+  return { outcome: outcomeOf(answer, target, server), answer };
 }
 
 function withinTime<T>(work: Promise<T>): Promise<T> {
@@ -89,13 +98,14 @@ function withinTime<T>(work: Promise<T>): Promise<T> {
   return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
-function outcomeOf(answer: PageAnswer, server: PageServer): Outcome {
+function outcomeOf(answer: PageAnswer, target: WebTarget, server: PageServer): Outcome {
   const provider = answer.placed.find(({ node }) => node === NODE)?.provider ?? answer.allOn;
   const { failure } = answer;
   if (failure?.stage === 'start') throw new Error(failure.message);
   if (failure !== undefined) {
     // Said by WebGPU alone: the node is there, and its shader needs what this adapter has not.
-    if (!answer.hasHalf && failure.message.includes('requires f16')) return { stage: 'placed' };
+    const isGpu = PAGE_RUNTIMES[target].provider === 'webgpu';
+    if (isGpu && !answer.hasHalf && failure.message.includes('requires f16')) return { stage: 'placed' };
     return { stage: failure.stage as 'load' | 'run', message: failure.message };
   }
   const outputs = answer.outputs[0].map(({ type, dims }, i) =>

@@ -1,8 +1,6 @@
 /** The generated file: see `BackendTable` for its shape. */
-import type { BackendTable } from '../../src/presets/backends/table.ts';
+import { NONE, type BackendTable } from '../../src/presets/backends/table.ts';
 import type { ProbedCase } from './probe.ts';
-
-const NONE = '---';
 
 /** Rows by operator. */
 export function rowsOf(cases: readonly ProbedCase[]): Readonly<Record<string, string>> {

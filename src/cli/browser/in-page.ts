@@ -48,7 +48,7 @@ export async function runInPage(job: PageJob): Promise<PageAnswer> {
   Object.assign(console, { log: listen, debug: listen, info: listen, warn: listen, error: listen });
 
   const answer = {
-    runtime: `onnxruntime-web (${job.provider})`,
+    version: undefined as string | undefined,
     adapter: undefined as string | undefined,
     hasHalf: false,
     placed: [] as PlacedNode[],
@@ -96,17 +96,17 @@ export async function runInPage(job: PageJob): Promise<PageAnswer> {
 
   let stage: 'start' | 'load' | 'run' = 'start';
   try {
-    if (job.provider === 'webgpu') {
+    const { script, provider } = job.runtime;
+    if (provider === 'webgpu') {
       // TypeScript's library of the DOM does not have WebGPU yet.
       const adapter = await (navigator as { gpu?: Gpu }).gpu?.requestAdapter();
       if (!adapter) throw new Error('this browser gives no WebGPU adapter');
       answer.adapter = `${adapter.info.vendor} ${adapter.info.architecture}`.trim();
       answer.hasHalf = adapter.features.has('shader-f16');
     }
-    const path = job.provider === 'wasm' ? '/ort/ort.wasm.min.mjs' : '/ort/ort.webgpu.min.mjs';
-    const loaded = await page.importModule(path);
+    const loaded = await page.importModule(`/ort/${script}`);
     const ort = loaded.default ?? (loaded as unknown as Ort);
-    answer.runtime = `onnxruntime-web ${ort.env.versions.web ?? ''} (${job.provider})`;
+    answer.version = ort.env.versions.web;
     ort.env.wasm.numThreads = 1;
 
     stage = 'load';
@@ -117,11 +117,11 @@ export async function runInPage(job: PageJob): Promise<PageAnswer> {
     }
     const start = performance.now();
     const session = await ort.InferenceSession.create(model, {
-      executionProviders: [job.provider],
+      executionProviders: [provider],
       graphOptimizationLevel: job.optimization,
       externalData,
       // Only WebGPU shares a model with the CPU.
-      logSeverityLevel: job.provider === 'webgpu' ? 0 : 4,
+      logSeverityLevel: provider === 'webgpu' ? 0 : 4,
     });
     answer.loadMs = performance.now() - start;
     placements();

@@ -1,7 +1,29 @@
 /** What is asked of a page, and what it answers: plain data, since it goes through the protocol of the browser. */
 import type { TensorData } from 'zeropoint';
+import type { CheckTarget } from 'zeropoint/onnx';
 
-export type WebProvider = 'wasm' | 'webgpu';
+/** What a page loads, and what that is to compute with. */
+export interface PageRuntime {
+  /** A file of onnxruntime-web. */
+  readonly script: 'ort.wasm.min.mjs' | 'ort.webgpu.min.mjs';
+  readonly provider: 'wasm' | 'webgpu';
+}
+
+/** By target. */
+export const PAGE_RUNTIMES = {
+  'ort-web-wasm': { script: 'ort.wasm.min.mjs', provider: 'wasm' },
+  'transformersjs-wasm': { script: 'ort.webgpu.min.mjs', provider: 'wasm' },
+  'ort-web-webgpu': { script: 'ort.webgpu.min.mjs', provider: 'webgpu' },
+} as const satisfies Partial<Record<CheckTarget, PageRuntime>>;
+
+/** A target that is a page. */
+export type WebTarget = keyof typeof PAGE_RUNTIMES;
+
+/** How answers call a runtime: `onnxruntime-web/webgpu 1.30.0 (wasm)`. */
+export function runtimeName({ script, provider }: PageRuntime, version = ''): string {
+  const entry = script.split('.')[1];
+  return [`onnxruntime-web/${entry}`, version, `(${provider})`].filter((word) => word !== '').join(' ');
+}
 
 /** A tensor whose bytes lie at a URL of the page's server. */
 export interface PageTensor {
@@ -13,7 +35,7 @@ export interface PageTensor {
 }
 
 export interface PageJob {
-  readonly provider: WebProvider;
+  readonly runtime: PageRuntime;
   readonly optimization: 'disabled' | 'basic' | 'extended' | 'all';
   readonly model: string;
   readonly externalData: readonly { readonly path: string; readonly url: string }[];
@@ -34,8 +56,8 @@ export interface PlacedNode {
 }
 
 export interface PageAnswer {
-  /** `onnxruntime-web 1.30.0 (webgpu)`. */
-  readonly runtime: string;
+  /** Version of onnxruntime-web, once it is loaded. */
+  readonly version: string | undefined;
   /** What WebGPU computes on: `google swiftshader`; undefined for wasm. */
   readonly adapter: string | undefined;
   readonly hasHalf: boolean;

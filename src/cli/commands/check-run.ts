@@ -13,6 +13,7 @@ import {
 } from 'zeropoint/onnx';
 import type { Context } from '../frame.ts';
 import { openRunner } from '../runtime.ts';
+import { readOptions } from '../verbs/common.ts';
 import type { CheckWords } from '../verbs/check.ts';
 import { workingFeeds } from './made-up-feeds.ts';
 import { runInChild } from './check-node.ts';
@@ -118,7 +119,8 @@ interface Expected {
 async function expectedOutputs(reference: string, job: RunJob): Promise<Expected> {
   const { words, context } = job;
   // 'basic' keeps the arithmetic of the file; 'all' fuses, and is what applications get: so it is what is checked.
-  const runner = await openRunner(reference, { optimization: 'basic' }).catch((error: unknown) => {
+  const options = { optimization: 'basic', ...readOptions(words) } as const;
+  const runner = await openRunner(reference, options).catch((error: unknown) => {
     const isRefused = error instanceof QuantError && error.code === 'RUNTIME_FAILED';
     // A file that the CPU refuses may load elsewhere; it is compared with nothing then.
     if (!isRefused || words.float !== undefined) throw error;
@@ -167,7 +169,7 @@ async function feedsOf(
 
 function runOn(target: CheckTarget, job: RawJob): Promise<RawRun> {
   if (target === 'ort-node-cpu') return runInChild(job);
-  return runInBrowser(target === 'ort-web-wasm' ? 'wasm' : 'webgpu', job);
+  return runInBrowser(target, job);
 }
 
 interface Reference extends Pick<Expected, 'batches' | 'expected' | 'outputs'> {

@@ -5,14 +5,22 @@ import { outputValues } from 'zeropoint/onnx';
 import { findBrowser, findOrtWeb } from '../browser/find-browser.ts';
 import { openBrowser, type OpenBrowser } from '../browser/open-browser.ts';
 import { openPageServer, type PageServer } from '../browser/page-server.ts';
-import { PAGE_ARRAYS, type PageAnswer, type PageJob, type WebProvider } from '../browser/page-job.ts';
+import {
+  PAGE_ARRAYS,
+  PAGE_RUNTIMES,
+  runtimeName,
+  type PageAnswer,
+  type PageJob,
+  type PageRuntime,
+  type WebTarget,
+} from '../browser/page-job.ts';
 import { modelFacts } from '../model-facts.ts';
 import type { RawJob, RawRun } from './check-run.ts';
 
 /** A page that does not answer would hold everything up for ever: large models on SwiftShader take minutes. */
 const LONGEST_MS = 15 * 60_000;
 
-export async function runInBrowser(provider: WebProvider, job: RawJob): Promise<RawRun> {
+export async function runInBrowser(target: WebTarget, job: RawJob): Promise<RawRun> {
   const { words, signal } = job;
   const server = await openPageServer(findOrtWeb());
   let browser: OpenBrowser | undefined;
@@ -21,7 +29,7 @@ export async function runInBrowser(provider: WebProvider, job: RawJob): Promise<
   const timer = setTimeout(stop, LONGEST_MS);
   try {
     browser = await openBrowser(findBrowser(words.browser), words.adapter);
-    return await inPage(browser, server, provider, job);
+    return await inPage(browser, server, PAGE_RUNTIMES[target], job);
   } catch (error) {
     signal.throwIfAborted();
     throw error;
@@ -36,32 +44,32 @@ export async function runInBrowser(provider: WebProvider, job: RawJob): Promise<
 async function inPage(
   browser: OpenBrowser,
   server: PageServer,
-  provider: WebProvider,
+  runtime: PageRuntime,
   job: RawJob,
 ): Promise<RawRun> {
   const page = await browser.openPage(server.origin);
   const before = await browser.residentBytes('VmRSS');
-  const asked = pageJob(server, provider, job);
-  const answer = await page.run(asked).catch((error: unknown) => ended(provider, error));
+  const asked = pageJob(server, runtime, job);
+  const answer = await page.run(asked).catch((error: unknown) => ended(error));
   const after = await browser.residentBytes('VmHWM').catch(() => null);
   const adapter = answer.adapter === undefined ? [] : [answer.adapter];
   const failure = failureOf(answer);
   return {
-    runtime: answer.runtime,
+    runtime: runtimeName(runtime, answer.version),
     place: [`Chromium ${browser.version}`, ...adapter].join(', '),
     loadMs: answer.loadMs ?? null,
     runMs: answer.runMs,
     peakBytes: before === null || after === null ? null : Math.max(0, after - before),
-    onCpu: onCpu(answer, provider),
+    onCpu: onCpu(answer, runtime),
     outputs: failure === null ? outputsOf(answer, server, asked.fetches) : [],
     failure,
   };
 }
 
-function pageJob(server: PageServer, provider: WebProvider, { path, model, batches }: RawJob): PageJob {
+function pageJob(server: PageServer, runtime: PageRuntime, { path, model, batches }: RawJob): PageJob {
   const external = Object.keys(modelFacts(model).externalData);
   return {
-    provider,
+    runtime,
     optimization: 'all',
     model: server.put('model', path),
     externalData: external.map((file) => ({
@@ -85,10 +93,10 @@ function pageJob(server: PageServer, provider: WebProvider, { path, model, batch
 }
 
 /** A page that crashed (out of memory, most often) or was closed after {@link LONGEST_MS}. */
-function ended(provider: WebProvider, error: unknown): PageAnswer {
+function ended(error: unknown): PageAnswer {
   const message = error instanceof Error ? error.message.split('\n')[0] : String(error);
   return {
-    runtime: `onnxruntime-web (${provider})`,
+    version: undefined,
     adapter: undefined,
     hasHalf: false,
     placed: [],
@@ -105,7 +113,7 @@ function failureOf({ failure }: PageAnswer): RawRun['failure'] {
 }
 
 /** Copies between GPU and CPU are no operators of the model. */
-function onCpu({ placed, allOn }: PageAnswer, provider: WebProvider): RawRun['onCpu'] {
+function onCpu({ placed, allOn }: PageAnswer, { provider }: PageRuntime): RawRun['onCpu'] {
   if (provider === 'wasm') return [];
   if (allOn === 'CPUExecutionProvider') return [{ op: 'all nodes', node: '' }];
   return placed

@@ -3,6 +3,7 @@ import { check, failsCheck, readModel, type CheckReport, type Model, type Target
 import { UsageError } from '../errors.ts';
 import { runVerb } from '../frame.ts';
 import { ExitCode } from '../exit-code.ts';
+import { readOptions } from '../verbs/common.ts';
 import type { CheckWords } from '../verbs/check.ts';
 import { runTargets, type RunReport, type TargetRun } from './check-run.ts';
 import { checkSummary } from './check-summary.ts';
@@ -29,7 +30,7 @@ const RUN_WORDS = ['float', 'data', 'minSqnr', 'browser'] as const;
 export async function checkModel(path: string, words: CheckWords): Promise<void> {
   await runVerb(words, async (context) => {
     checkWords(words);
-    const model = await readModel(path);
+    const model = await readModel(path, readOptions(words));
     const report = await lookUp(model, words);
     const targets = report.targets.map(({ target }) => target);
     const ran = words.run ? await runTargets({ path, model, targets, words, context }) : undefined;

@@ -13,17 +13,18 @@ const TABLE: BackendTable = {
   backends: {
     'ort-node-cpu': { ...BACKEND, newestOpset: 21 },
     'ort-web-wasm': BACKEND,
+    'transformersjs-wasm': BACKEND,
     'ort-web-webgpu': BACKEND,
   },
   ops: {
-    Relu: '6.13 float32 rrr float16 rrh,rxc float64 ---,rrx',
-    Gather: '1 float32/int64 rrr float32/int32 rrc int8/int32 xrc',
-    If: '1.11  rrr,rrc',
-    'com.microsoft.Gelu': '1 float32 rw-',
+    Relu: '6.13 float32 rrrr float16 rrrh,rxxc float64 ----,rrxx',
+    Gather: '1 float32/int64 rrrr float32/int32 rrrc int8/int32 xrxc',
+    If: '1.11  rrrr,rrrc',
+    'com.microsoft.Gelu': '1 float32 rww-',
   },
 };
 
-/** `cpu wasm webgpu` of a node in an opset. */
+/** Of a node in an opset, one a target. */
 function supports(
   op: string,
   opset: number,
@@ -46,31 +47,59 @@ function supports(
 
 describe('BackendLookup', () => {
   it.each<[string, readonly Support[], readonly Support[]]>([
-    ['one word of letters holds for all versions', supports('Relu', 9, 'float32'), ['runs', 'runs', 'runs']],
+    [
+      'one word of letters holds for all versions',
+      supports('Relu', 9, 'float32'),
+      ['runs', 'runs', 'runs', 'runs'],
+    ],
     [
       'the newest version that the opset means',
       supports('Relu', 12, 'float16'),
-      ['runs', 'runs', 'needs shader-f16'],
+      ['runs', 'runs', 'runs', 'needs shader-f16'],
     ],
-    ['and from its opset on the next', supports('Relu', 13, 'float16'), ['runs', 'missing', 'falls back']],
+    [
+      'and from its opset on the next',
+      supports('Relu', 13, 'float16'),
+      ['runs', 'missing', 'missing', 'falls back'],
+    ],
     [
       'a type that a version does not have',
       supports('Relu', 12, 'float64'),
-      ['unknown', 'unknown', 'unknown'],
+      ['unknown', 'unknown', 'unknown', 'unknown'],
     ],
-    ['a type without a row', supports('Relu', 13, 'int8'), ['unknown', 'unknown', 'unknown']],
-    ['an operator without a row', supports('Tanh', 13, 'float32'), ['unknown', 'unknown', 'unknown']],
-    ['an opset that was not probed', supports('Relu', 6, 'float32'), ['unknown', 'unknown', 'unknown']],
-    ['an opset that only some load', supports('Relu', 21, 'float32'), ['runs', 'missing', 'missing']],
-    ['an operator that no type decides on', supports('If', 12, 'bool'), ['runs', 'runs', 'falls back']],
+    ['a type without a row', supports('Relu', 13, 'int8'), ['unknown', 'unknown', 'unknown', 'unknown']],
+    [
+      'an operator without a row',
+      supports('Tanh', 13, 'float32'),
+      ['unknown', 'unknown', 'unknown', 'unknown'],
+    ],
+    [
+      'an opset that was not probed',
+      supports('Relu', 6, 'float32'),
+      ['unknown', 'unknown', 'unknown', 'unknown'],
+    ],
+    [
+      'an opset that only some load',
+      supports('Relu', 21, 'float32'),
+      ['runs', 'missing', 'missing', 'missing'],
+    ],
+    [
+      'an operator that no type decides on',
+      supports('If', 12, 'bool'),
+      ['runs', 'runs', 'runs', 'falls back'],
+    ],
     [
       'another operator set',
       supports('com.microsoft.Gelu', 1, 'float32'),
-      ['runs', 'wrong numbers', 'unknown'],
+      ['runs', 'wrong numbers', 'wrong numbers', 'unknown'],
     ],
-    ['a type that is not told', supports('Relu', 13, undefined), ['runs', 'unknown', 'unknown']],
-    ['one of two', supports('Gather', 13, 'float32', undefined), ['runs', 'runs', 'unknown']],
-    ['the other one', supports('Gather', 13, undefined, 'int32'), ['unknown', 'runs', 'falls back']],
+    ['a type that is not told', supports('Relu', 13, undefined), ['runs', 'unknown', 'unknown', 'unknown']],
+    ['one of two', supports('Gather', 13, 'float32', undefined), ['runs', 'runs', 'runs', 'unknown']],
+    [
+      'the other one',
+      supports('Gather', 13, undefined, 'int32'),
+      ['unknown', 'runs', 'unknown', 'falls back'],
+    ],
   ])('%s', (_, found, expected) => {
     expect(found).toEqual(expected);
   });
@@ -100,7 +129,7 @@ describe('the generated table', () => {
     }
   });
 
-  it('is of a release, a day and three places, and is found by its version', () => {
+  it('is of a release, a day and four places, and is found by its version', () => {
     expect(table.version).toMatch(/^\d+\.\d+\.\d+$/);
     expect(table.date).toMatch(/^\d{4}-\d\d-\d\d$/);
     for (const target of CHECK_TARGETS) expect(table.backends[target].runtime).toContain(table.version);

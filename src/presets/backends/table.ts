@@ -2,11 +2,22 @@
 import type { Node } from '../../graph/node.ts';
 import { signatureOf, UNTOLD, type TypeOf } from './signature.ts';
 
-/** A backend that was probed: onnxruntime-node on the CPU; onnxruntime-web as WebAssembly, or on WebGPU. */
-export type CheckTarget = 'ort-node-cpu' | 'ort-web-wasm' | 'ort-web-webgpu';
-
 /** In the order of the columns of a table. */
-export const CHECK_TARGETS: readonly CheckTarget[] = ['ort-node-cpu', 'ort-web-wasm', 'ort-web-webgpu'];
+export const CHECK_TARGETS = [
+  'ort-node-cpu',
+  'ort-web-wasm',
+  'transformersjs-wasm',
+  'ort-web-webgpu',
+] as const;
+
+/**
+ * A backend that was probed:
+ * - `ort-node-cpu`: onnxruntime-node on the CPU
+ * - `ort-web-wasm`: onnxruntime-web/wasm
+ * - `transformersjs-wasm`: onnxruntime-web/webgpu asked for its CPU, as transformers.js does for device `wasm`
+ * - `ort-web-webgpu`: onnxruntime-web/webgpu on WebGPU
+ */
+export type CheckTarget = (typeof CHECK_TARGETS)[number];
 
 /**
  * - `runs`: there, with the numbers of the CPU
@@ -51,7 +62,7 @@ export interface BackendTable {
   readonly backends: Readonly<Record<CheckTarget, ProbedBackend>>;
   /**
    * By operator: versions joined by dots, then signatures, each followed by its letters, one for each of
-   * {@link CHECK_TARGETS}; by version, with commas between, where they differ: `6.13.14 float32 rrr float64 ---,rrx,rrx`.
+   * {@link CHECK_TARGETS}; by version, with commas between, where they differ: `6.13.14 float32 rrrr float64 ----,rrxx,rrxx`.
    */
   readonly ops: Readonly<Record<string, string>>;
 }
@@ -138,4 +149,4 @@ function lettersOf({ signatures }: Row, signature: string, at: number): string |
 }
 
 /** Not ONNX, or not probed: no type can be meant by it. */
-const NONE = '---';
+export const NONE = '-'.repeat(CHECK_TARGETS.length);

@@ -4,7 +4,7 @@
  */
 import { checkOptions, type Rule } from '../../errors/check-options.ts';
 import { listOf, oneOf, TEXT } from '../../errors/option-rules.ts';
-import { readModel } from '../../formats/onnx/read-model.ts';
+import { READ_RULES, readModel, type ReadModelOptions } from '../../formats/onnx/read-model.ts';
 import type { SourceLike } from '../../formats/source.ts';
 import { Model } from '../../graph/model.ts';
 import type { Node } from '../../graph/node.ts';
@@ -23,7 +23,7 @@ import { adviceFor } from './advice.ts';
 import { nodeTypes } from './node-types.ts';
 
 /** Where to look. */
-export interface CheckOptions {
+export interface CheckOptions extends Pick<ReadModelOptions, 'maxStructureBytes'> {
   /** Default: all. */
   readonly targets?: readonly CheckTarget[];
   /** A release of onnxruntime, `1.30`. Default: the newest that was probed. */
@@ -67,6 +67,7 @@ export interface CheckReport {
 }
 
 const RULES = {
+  maxStructureBytes: READ_RULES.maxStructureBytes,
   targets: listOf(oneOf(...CHECK_TARGETS)),
   version: TEXT,
 } satisfies Record<keyof CheckOptions, Rule>;
@@ -98,10 +99,10 @@ export function failsCheck(support: Support): boolean {
  */
 export async function check(source: Model | SourceLike, options: CheckOptions = {}): Promise<CheckReport> {
   checkOptions('check', options, RULES);
-  const { targets = CHECK_TARGETS, version } = options;
+  const { targets = CHECK_TARGETS, version, maxStructureBytes } = options;
   if (targets.length === 0) throw new RangeError('check: expected at least one target, got none');
   const table = backendTable(version);
-  const read = source instanceof Model ? source : await readModel(source);
+  const read = source instanceof Model ? source : await readModel(source, { maxStructureBytes });
   const model = read.functions.length === 0 ? read : (await inlineFunctions(read)).model;
   const nodes = lookUp(model, new BackendLookup(table));
   return {
@@ -153,12 +154,12 @@ function isConstant(node: Node, folded: ReadonlySet<Value>): boolean {
   );
 }
 
-/** What is folded is folded by the CPU kernels that come with WebGPU: those of a node that falls back are there. */
+/** What is folded on WebGPU is folded by the CPU kernels of the same file. */
 function supportOf({ found: { support }, isFolded }: Looked, target: CheckTarget): Support {
   const own = support[target];
   if (!isFolded || target !== 'ort-web-webgpu') return own;
   if (own === 'falls back') return 'runs';
-  return own === 'needs shader-f16' ? support['ort-web-wasm'] : own;
+  return own === 'needs shader-f16' ? support['transformersjs-wasm'] : own;
 }
 
 function findingsOn(

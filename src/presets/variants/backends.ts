@@ -9,6 +9,7 @@ import { check, failsCheck, type TargetCheck } from '../check/check.ts';
 /** A place to run, as transformers.js tells them apart. */
 export interface RunsOn {
   readonly cpu: boolean;
+  /** In onnxruntime-web/wasm, and in the file that transformers.js loads. */
   readonly wasm: boolean;
   /** `shader-f16`: on GPUs with 16-bit arithmetic. */
   readonly webgpu: boolean | 'shader-f16';
@@ -18,11 +19,11 @@ export interface RunsOn {
 export async function runsOn(model: Model, float: Model): Promise<RunsOn> {
   const before = (await check(float)).targets;
   const after = (await check(model)).targets;
-  const [cpu, wasm, webgpu] = CHECK_TARGETS.map((target) => newTroubles(target, before, after));
+  const [cpu, wasm, fewer, webgpu] = CHECK_TARGETS.map((target) => newTroubles(target, before, after));
   const isKept = webgpu.some((support) => support === 'falls back' || failsCheck(support));
   return {
     cpu: !cpu.some(failsCheck),
-    wasm: !wasm.some(failsCheck),
+    wasm: ![...wasm, ...fewer].some(failsCheck),
     webgpu: isKept ? false : webgpu.includes('needs shader-f16') ? 'shader-f16' : true,
   };
 }
