@@ -1,5 +1,5 @@
 /** What is measured: each kernel on its usual input, over whatever arrays it is given. */
-import type { BlockScheme, CodeRule, Grid, Kernels, Layout } from '../src/kernels/types.ts';
+import type { BlockScheme, CodeRule, Grid, Kernels, Layout, WeightKernels } from '../src/kernels/types.ts';
 
 /** Allocates arrays: ordinary ones, or in an arena. */
 export interface Place {
@@ -9,6 +9,8 @@ export interface Place {
   uint16(length: number): Uint16Array;
 }
 
+export type AllKernels = Kernels & WeightKernels;
+
 export interface Case {
   readonly name: string;
   /** The name of the operation in torch_server.py. */
@@ -16,7 +18,7 @@ export interface Case {
   /** Goals at 1e6 values: how many times as fast as torch with one thread. */
   readonly goals: { readonly arena?: number; readonly arrays?: number };
   /** Puts what `x` needs into `place`; gives one call of the kernel. */
-  prepare(kernels: Kernels, x: Float32Array, shape: Shape, place: Place): () => void;
+  prepare(kernels: AllKernels, x: Float32Array, shape: Shape, place: Place): () => void;
 }
 
 export interface Shape {

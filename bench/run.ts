@@ -34,7 +34,9 @@ const ORDINARY: Place = {
   uint16: (length) => new Uint16Array(length),
 };
 
-const { wasmKernels, referenceKernels, createArena } = await builtKernels();
+const { createArena, ...built } = await builtKernels();
+const WASM = { ...built.wasmKernels, ...built.wasmWeightKernels };
+const REFERENCE = { ...built.referenceKernels, ...built.referenceWeightKernels };
 const arena = createArena({ bytes: ARENA_BYTES });
 const ARENA: Place = {
   float32: (length) => arena.tensor('float32', [length]).data,
@@ -69,8 +71,8 @@ async function measureCase(
   const x = fillNormal(ORDINARY.float32(size));
   const copy = new Float32Array(size);
   const variants: Partial<Record<VariantName, Variant>> = {
-    arena: entry.prepare(wasmKernels, inArena, shape, ARENA),
-    arrays: entry.prepare(wasmKernels, x, shape, ORDINARY),
+    arena: entry.prepare(WASM, inArena, shape, ARENA),
+    arrays: entry.prepare(WASM, x, shape, ORDINARY),
     set: () => copy.set(x),
   };
   if (torch !== undefined) {
@@ -79,7 +81,7 @@ async function measureCase(
   const figures = await measure(variants, { rounds, windowSeconds: WINDOW_SECONDS });
   // By itself and with fewer rounds: it is slow, and its ratio is not a goal.
   const reference = await measure(
-    { reference: entry.prepare(referenceKernels, x, shape, ORDINARY) },
+    { reference: entry.prepare(REFERENCE, x, shape, ORDINARY) },
     { rounds: 2, windowSeconds: WINDOW_SECONDS },
   );
   return {

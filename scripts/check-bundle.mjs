@@ -17,13 +17,13 @@ const KB = 1024;
  * (ARCHITECTURE.md, "What the budgets bought").
  */
 const BUNDLES = [
-  { name: 'zeropoint', code: "export * from 'zeropoint';", budget: 30.5 * KB },
+  { name: 'zeropoint', code: "export * from 'zeropoint';", budget: 28.5 * KB },
   {
     name: 'only quantizePerChannel',
     code: "export { quantizePerChannel } from 'zeropoint';",
-    budget: 13 * KB,
+    budget: 11 * KB,
   },
-  { name: 'only MinMaxObserver', code: "export { MinMaxObserver } from 'zeropoint';", budget: 15 * KB },
+  { name: 'only MinMaxObserver', code: "export { MinMaxObserver } from 'zeropoint';", budget: 13 * KB },
   { name: 'only QConfigMapping', code: "export { QConfigMapping } from 'zeropoint';", budget: 2 * KB },
   {
     name: 'only readModel, writeModel',
@@ -33,7 +33,7 @@ const BUNDLES = [
   {
     name: 'only readModel, quantizeWeights, writeModel',
     code: "export { readModel, quantizeWeights, writeModel } from 'zeropoint/onnx';",
-    budget: 68 * KB,
+    budget: 69 * KB,
   },
   { name: 'zeropoint/onnx', code: "export * from 'zeropoint/onnx';", budget: 150 * KB },
 ];

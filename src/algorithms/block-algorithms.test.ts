@@ -1,6 +1,6 @@
 /** What the algorithms for weights in blocks promise: the grid, and the error that is left. */
 import { describe, expect, it } from 'vitest';
-import { kernels } from '../kernels/backend.ts';
+import { weightKernels } from '../kernels/weight-kernels.ts';
 import { bumps, emptyOutput, normal, outputError, weightsOf } from '../../test/support/block-data.ts';
 import { quantizeByBlocks, type BlockGrid, type ChooseBlock } from './block-grid.ts';
 import { fitHalfQuadratic } from './half-quadratic.ts';
@@ -33,7 +33,7 @@ describe('spanBlock', () => {
         rounding: 'half-away',
       } as const;
       // 2 bits were filtered out.
-      kernels().quantizeBlocks(w, ROWS, COLS, { ...scheme, bits: bits as 4 | 8 }, kernel);
+      weightKernels().quantizeBlocks(w, ROWS, COLS, { ...scheme, bits: bits as 4 | 8 }, kernel);
       expect(quantized(spanBlock, w, grid)).toEqual(kernel);
     }
   });

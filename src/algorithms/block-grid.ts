@@ -4,7 +4,7 @@
  *
  *   code(w) = clamp(round(f32(f32(w·f32(1/s)) + z)), 0, 2^bits - 1), ties away from zero;   w' = (code - z)·s
  *
- * That is `half-away` of kernels/reference-blocks.ts, for 2 bits too. Symmetric grids have z = 2^(bits-1).
+ * That is `half-away` of kernels/reference-weights.ts, for 2 bits too. Symmetric grids have z = 2^(bits-1).
  */
 import type { BlockOutput } from '../kernels/types.ts';
 

@@ -76,3 +76,13 @@ function isOnnx(dtype: string): dtype is ElementType {
 export function bytesOf(data: TensorData): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
+
+/** Float32 values over bytes; a copy where they begin at an odd place. */
+export function floatsOf(bytes: Uint8Array): Float32Array {
+  if (bytes.byteOffset % 4 === 0) {
+    return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  }
+  const aligned = new Float32Array(bytes.length / 4);
+  bytesOf(aligned).set(bytes);
+  return aligned;
+}

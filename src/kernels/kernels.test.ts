@@ -3,19 +3,22 @@
  * payload (engines may change it when JavaScript reads a number), and in minimum and maximum 0 and -0.
  */
 import { describe, expect, test } from 'vitest';
+import { referenceWeightKernels } from './reference-weights.ts';
 import { referenceKernels } from './reference.ts';
 import type {
   BlockOutput,
   BlockScheme,
   CodeArray,
   CodeRule,
+  CodeTable,
   Grid,
-  Kernels,
   Layout,
+  MagnitudeRange,
   Rounding,
 } from './types.ts';
 import { createArena } from './wasm/arena.ts';
 import { wasmKernels } from './wasm/kernels.ts';
+import { wasmWeightKernels } from './wasm/weight-kernels.ts';
 
 const LENGTHS = [0, 1, 3, 15, 16, 17, 31, 33, 1023];
 const MANY = 1_000_000;
@@ -565,17 +568,17 @@ describe('quantizeBlocks and dequantizeBlocks equal the reference', () => {
     for (const zeroPoints of scheme.scale === 'min-max' || rows * cols === MANY ? [true] : [true, false]) {
       const what = `${scheme.scale} ${scheme.bits} bits, ${scheme.rounding}, blocks of ${scheme.blockSize}, ${rows}·${cols}`;
       const want = output(rows, cols, scheme, zeroPoints);
-      referenceKernels.quantizeBlocks(w, rows, cols, scheme, want);
+      referenceWeightKernels.quantizeBlocks(w, rows, cols, scheme, want);
       const got = place(output(rows, cols, scheme, zeroPoints), copy);
-      wasmKernels.quantizeBlocks(copy(w), rows, cols, scheme, got);
+      wasmWeightKernels.quantizeBlocks(copy(w), rows, cols, scheme, got);
       equal(got.scales, want.scales, `scales ${what}`);
       if (got.zeroPoints && want.zeroPoints) equal(got.zeroPoints, want.zeroPoints, `zero points ${what}`);
       equal(got.codes, want.codes, `codes ${what}`);
       checkColumns(w, rows, cols, scheme, copy, want);
       const wantValues = new Float32Array(w.length);
-      referenceKernels.dequantizeBlocks(want, rows, cols, scheme, wantValues);
+      referenceWeightKernels.dequantizeBlocks(want, rows, cols, scheme, wantValues);
       const gotValues = copy(new Float32Array(w.length).fill(7));
-      wasmKernels.dequantizeBlocks(got, rows, cols, scheme, gotValues);
+      wasmWeightKernels.dequantizeBlocks(got, rows, cols, scheme, gotValues);
       equal(gotValues, wantValues, `values ${what}`);
     }
   }
@@ -597,10 +600,10 @@ describe('quantizeBlocks and dequantizeBlocks equal the reference', () => {
     });
     const empty = output(rows, cols, scheme, want.zeroPoints !== undefined);
     for (const [kernels, weightsIn, out] of [
-      [referenceKernels, turned, empty],
-      [wasmKernels, copy(turned), place(empty, copy)],
-      [wasmKernels, copy(turned), empty],
-      [wasmKernels, turned, unaligned(place(empty, copy))],
+      [referenceWeightKernels, turned, empty],
+      [wasmWeightKernels, copy(turned), place(empty, copy)],
+      [wasmWeightKernels, copy(turned), empty],
+      [wasmWeightKernels, turned, unaligned(place(empty, copy))],
     ] as const) {
       kernels.quantizeBlocksByColumn(weightsIn, rows, cols, scheme, out);
       const what = `by column, ${kernels.name}, ${JSON.stringify(scheme)}, ${rows}·${cols}`;
@@ -668,10 +671,10 @@ describe('quantizeBlocks and dequantizeBlocks equal the reference', () => {
     for (let pair = 0; pair < 256; pair++) w.set([0, 15, pair & 15, pair >> 4], pair * 16);
     const scheme: BlockScheme = { bits: 4, blockSize: 16, scale: 'min-max', rounding: 'half-even' };
     const out = output(256, 16, scheme, true);
-    wasmKernels.quantizeBlocks(w, 256, 16, scheme, out);
+    wasmWeightKernels.quantizeBlocks(w, 256, 16, scheme, out);
     for (let pair = 0; pair < 256; pair++) expect(out.codes[pair * 8 + 1]).toBe(pair);
     const back = new Float32Array(w.length);
-    wasmKernels.dequantizeBlocks(out, 256, 16, scheme, back);
+    wasmWeightKernels.dequantizeBlocks(out, 256, 16, scheme, back);
     equal(back, w, 'values');
   });
 
@@ -681,9 +684,96 @@ describe('quantizeBlocks and dequantizeBlocks equal the reference', () => {
       const blocks = { codes, scales: Float32Array.of(0.3), zeroPoints: Uint8Array.of(zeroPoint) };
       const scheme: BlockScheme = { bits: 4, blockSize: 512, scale: 'min-max', rounding: 'half-even' };
       const [want, got] = [new Float32Array(512), new Float32Array(512)];
-      referenceKernels.dequantizeBlocks(blocks, 1, 512, scheme, want);
-      wasmKernels.dequantizeBlocks(blocks, 1, 512, scheme, got);
+      referenceWeightKernels.dequantizeBlocks(blocks, 1, 512, scheme, want);
+      wasmWeightKernels.dequantizeBlocks(blocks, 1, 512, scheme, got);
       equal(got, want, `zero point ${zeroPoint}`);
+    }
+  });
+});
+
+describe('quantizeByThresholds equals the reference', () => {
+  const random = generator(5);
+  const thresholds = Float32Array.from({ length: 15 }, () => random() * 2 - 1).toSorted();
+  thresholds[6] = -(2 ** -149);
+  thresholds[7] = 0;
+  const table: CodeTable = {
+    thresholds,
+    codeOf: Uint8Array.from({ length: 16 }, (_, i) => (i * 7 + 3) % 16),
+  };
+
+  function check(w: Float32Array, blockSize: number, copy: Copy): void {
+    const sizes = [Math.ceil(w.length / 2), Math.ceil(w.length / blockSize)] as const;
+    const want = { codes: new Uint8Array(sizes[0]), absmax: new Float32Array(sizes[1]) };
+    const got = {
+      codes: copy(new Uint8Array(sizes[0]).fill(7)),
+      absmax: copy(new Float32Array(sizes[1]).fill(7)),
+    };
+    referenceWeightKernels.quantizeByThresholds(w, blockSize, table, want);
+    wasmWeightKernels.quantizeByThresholds(copy(w), blockSize, table, got);
+    equal(got.absmax, want.absmax, `absmax of ${w.length} in blocks of ${blockSize}`);
+    equal(got.codes, want.codes, `codes of ${w.length} in blocks of ${blockSize}`);
+  }
+
+  /** Blocks around 0, of zeros, of values that hit thresholds, and of any magnitude. */
+  function weights(length: number): Float32Array {
+    return Float32Array.from({ length }, (_, i) => {
+      const kind = Math.floor(i / 16) % 4;
+      if (kind === 0) return i % 3 === 0 ? -0 : 0;
+      if (kind === 1) return i % 16 === 0 ? 1 : thresholds[Math.floor(random() * 15)];
+      return (random() - 0.5) * (kind === 2 ? 1 : 10 ** (random() * 76 - 38));
+    });
+  }
+
+  for (const [place, copy] of Object.entries(PLACES)) {
+    test(`at every length and block size, ${place}`, () => {
+      for (const blockSize of [2, 10, 16, 32, 64, 256, 4096, 8192]) {
+        for (const length of [...LENGTHS, 64, 4096, 50_001]) {
+          arena.reset();
+          check(weights(length), blockSize, copy);
+        }
+      }
+    });
+  }
+
+  test('weights so small that 1 / absmax overflows get the code of 0', () => {
+    const codes = new Uint8Array(8);
+    const absmax = new Float32Array(1);
+    for (const kernels of [referenceWeightKernels, wasmWeightKernels]) {
+      kernels.quantizeByThresholds(new Float32Array(16).fill(1e-45), 16, table, { codes, absmax });
+      const zero = table.codeOf[7];
+      expect([...codes], kernels.name).toEqual(Array.from({ length: 8 }, () => zero * 17));
+      expect(absmax[0]).toBe(Math.fround(1e-45));
+    }
+  });
+});
+
+const MAGNITUDES: readonly MagnitudeRange[] = [
+  { least: 0, greatest: Infinity },
+  { least: 0, greatest: 65504 },
+  { least: Math.fround(1e-7), greatest: 1e4 },
+  { least: 0.5, greatest: 2 },
+  { least: 2 ** -149, greatest: 2 ** -140 },
+];
+
+describe('countMagnitudes equals the reference', () => {
+  for (const [place, copy] of Object.entries(PLACES)) {
+    test(`at every length, ${place}`, () => {
+      for (const length of [...LENGTHS, 20_000]) {
+        arena.reset();
+        const x = copy(values(length));
+        for (const range of MAGNITUDES) {
+          const got = wasmWeightKernels.countMagnitudes(x, range);
+          expect(got, `${length} values`).toEqual(referenceWeightKernels.countMagnitudes(x, range));
+        }
+      }
+    });
+  }
+
+  test('0, NaN and infinities are neither; bounds are inside', () => {
+    const x = Float32Array.of(0, -0, NaN, Infinity, -Infinity, 1, -1, 2, 0.5, -3, 0.25, 1e-45);
+    for (const kernels of [referenceWeightKernels, wasmWeightKernels]) {
+      const counts = kernels.countMagnitudes(x, { least: 0.5, greatest: 2 });
+      expect(counts, kernels.name).toEqual({ below: 2, above: 1, largest: 3 });
     }
   });
 });
@@ -693,27 +783,29 @@ describe('float16 conversions equal the reference', () => {
   const withoutPayload = (halves: Uint16Array): Uint16Array => halves.map((h) => (isNaN16(h) ? 0x7e00 : h));
 
   function check(x: Float32Array, copy: Copy = (a) => a): void {
-    const [want, got] = [new Uint16Array(x.length), copy(new Uint16Array(x.length).fill(7))];
-    referenceKernels.float32ToFloat16(x, want);
-    wasmKernels.float32ToFloat16(copy(x), got);
-    equal(withoutPayload(got), withoutPayload(want), `${x.length} values`);
+    for (const range of [undefined, ...MAGNITUDES]) {
+      const [want, got] = [new Uint16Array(x.length), copy(new Uint16Array(x.length).fill(7))];
+      referenceWeightKernels.float32ToFloat16(x, want, range);
+      wasmWeightKernels.float32ToFloat16(copy(x), got, range);
+      equal(withoutPayload(got), withoutPayload(want), `${x.length} values, ${JSON.stringify(range)}`);
+    }
   }
 
   const ALL = Uint16Array.from({ length: 65536 }, (_, i) => i);
 
   test('all 65536 halves become float32 exactly, and come back', () => {
     const [want, got] = [new Float32Array(65536), new Float32Array(65536)];
-    referenceKernels.float16ToFloat32(ALL, want);
-    wasmKernels.float16ToFloat32(ALL, got);
+    referenceWeightKernels.float16ToFloat32(ALL, want);
+    wasmWeightKernels.float16ToFloat32(ALL, got);
     equal(got, want, 'values');
     const back = new Uint16Array(65536);
-    wasmKernels.float32ToFloat16(got, back);
+    wasmWeightKernels.float32ToFloat16(got, back);
     equal(withoutPayload(back), withoutPayload(ALL), 'halves');
   });
 
   test('every rounding boundary: halves, the middles between neighbours, and the float32 neighbours of these', () => {
     const floats = new Float32Array(65536);
-    referenceKernels.float16ToFloat32(ALL, floats);
+    referenceWeightKernels.float16ToFloat32(ALL, floats);
     const x = new Float32Array(65536 * 4);
     const bits = new Uint32Array(x.buffer);
     for (let h = 0; h < 65536; h++) {
@@ -730,11 +822,12 @@ describe('float16 conversions equal the reference', () => {
     test(`at every length, ${place}`, () => {
       arena.reset();
       for (const length of LENGTHS) {
+        arena.reset();
         check(values(length), copy);
         const halves = copy(ALL.slice(1000, 1000 + length));
         const [want, got] = [new Float32Array(length), copy(new Float32Array(length))];
-        referenceKernels.float16ToFloat32(halves, want);
-        wasmKernels.float16ToFloat32(halves, got);
+        referenceWeightKernels.float16ToFloat32(halves, want);
+        wasmWeightKernels.float16ToFloat32(halves, got);
         equal(got, want, `${length} halves`);
       }
     });
@@ -749,13 +842,14 @@ describe('float16 conversions equal the reference', () => {
         [0x7f800001, 0xff802000, 0x7fffffff, 0xffc00000, 0x7fc06000].slice(0, length),
       );
       const out = new Uint16Array(length);
-      wasmKernels.float32ToFloat16(x, out);
+      wasmWeightKernels.float32ToFloat16(x, out);
       expect([...out.subarray(0, 5)]).toEqual([0x7e00, 0xfe01, 0x7fff, 0xfe00, 0x7e03]);
     }
   });
 });
 
 test('both backends have the same kernels', () => {
-  const names = (kernels: Kernels): string[] => Object.keys(kernels).sort();
+  const names = (kernels: object): string[] => Object.keys(kernels).sort();
   expect(names(wasmKernels)).toEqual(names(referenceKernels));
+  expect(names(wasmWeightKernels)).toEqual(names(referenceWeightKernels));
 });

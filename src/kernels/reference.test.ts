@@ -1,5 +1,6 @@
 /** The reference defines the other backends; its own values are stated here by hand, from the formulas in types.ts. */
 import { describe, expect, test } from 'vitest';
+import { referenceWeightKernels } from './reference-weights.ts';
 import { referenceKernels } from './reference.ts';
 import { clamp, roundHalfAway, roundHalfEven } from './round.ts';
 import type { BlockScheme, CodeRule, Grid, Layout, Rounding } from './types.ts';
@@ -147,7 +148,11 @@ describe('blocks', () => {
   ): { codes: number[]; scale: number; zp: number } {
     const codes = new Uint8Array((s.blockSize * s.bits) / 8);
     const [scales, zeroPoints] = [new Float32Array(1), new Uint8Array(1)];
-    referenceKernels.quantizeBlocks(Float32Array.from(w), 1, w.length, s, { codes, scales, zeroPoints });
+    referenceWeightKernels.quantizeBlocks(Float32Array.from(w), 1, w.length, s, {
+      codes,
+      scales,
+      zeroPoints,
+    });
     return { codes: [...codes], scale: scales[0], zp: zeroPoints[0] };
   }
 

@@ -6,8 +6,6 @@
  *
  * Slow on purpose: anything clever belongs in another backend, which the tests compare with this one.
  */
-import { float16Bits, float16Value } from '../tensor/float16.ts';
-import { blockKernels } from './reference-blocks.ts';
 import { clamp, roundHalfEven } from './round.ts';
 import type { CodeArray, CodeRule, Extremes, Grid, Kernels, Layout, Rounding } from './types.ts';
 
@@ -138,11 +136,4 @@ export const referenceKernels: Kernels = {
   minMax,
   minMaxByParam,
   histogram,
-  ...blockKernels,
-  float32ToFloat16(x, out) {
-    for (let i = 0; i < x.length; i++) out[i] = float16Bits(x[i]);
-  },
-  float16ToFloat32(bits, out) {
-    for (let i = 0; i < bits.length; i++) out[i] = float16Value(bits[i]);
-  },
 };

@@ -68,7 +68,7 @@ export interface BlockScheme {
    * An all-zero block gets s = 0 and the code of 0; so small a scale that 1/s overflows float32 the code of 0, too.
    */
   readonly scale: 'signed-extreme' | 'absmax' | 'min-max';
-  /** Half-even rounds before the zero point is added, half-away after it; formulas in `reference-blocks.ts`. */
+  /** Half-even rounds before the zero point is added, half-away after it; formulas in `reference-weights.ts`. */
   readonly rounding: 'half-even' | 'half-away';
 }
 
@@ -79,6 +79,34 @@ export interface BlockOutput {
   readonly scales: Float32Array;
   /** rows · blocks unpacked zero points; needed where `scale` is `min-max`. */
   readonly zeroPoints?: Uint8Array;
+}
+
+/** How x in [-1, 1] becomes a code of 4 bits. */
+export interface CodeTable {
+  /** 15, ascending. */
+  readonly thresholds: Float32Array;
+  /** 16, by the number of thresholds below x. */
+  readonly codeOf: Uint8Array;
+}
+
+export interface ThresholdOutput {
+  /** ceil(weights / 2) bytes. */
+  readonly codes: Uint8Array;
+  /** A block each. */
+  readonly absmax: Float32Array;
+}
+
+/** Magnitudes of finite values but 0, both float32: least ≥ 0, greatest ≤ Infinity. Inf, NaN and 0 are outside of no range. */
+export interface MagnitudeRange {
+  readonly least: number;
+  readonly greatest: number;
+}
+
+export interface MagnitudeCounts {
+  readonly below: number;
+  readonly above: number;
+  /** Of finite values; 0 if there is none. */
+  readonly largest: number;
 }
 
 export interface Kernels {
@@ -112,6 +140,11 @@ export interface Kernels {
    * `torch.histc`'s positions, integer counts.
    */
   histogram(x: Float32Array, lo: number, hi: number, counts: Float64Array): void;
+}
+
+/** What only files of models need, apart from {@link Kernels} so that pages that do not need it do not load it. */
+export interface WeightKernels {
+  readonly name: Kernels['name'];
   /** Quantizes rows of `cols` weights in blocks along the row. Weights must be finite: codes of others are unspecified. */
   quantizeBlocks(w: Float32Array, rows: number, cols: number, scheme: BlockScheme, out: BlockOutput): void;
   /** The same for weights that are stored by columns: `w[col·rows + row]`. */
@@ -130,8 +163,16 @@ export interface Kernels {
     scheme: BlockScheme,
     out: Float32Array,
   ): void;
-  /** float16 bits of each value, ties to even (`tensor/float16.ts`). */
-  float32ToFloat16(x: Float32Array, out: Uint16Array): void;
+  /**
+   * Codes of 4 bits by 15 ascending thresholds: x = f32(w · f32(1 / absmax)) gets `codeOf[number of thresholds below x]`,
+   * absmax the greatest magnitude of its block (0 and what 1 / absmax overflows for: x = 0). Blocks follow one another over all
+   * of `w`, the last may be short; two codes a byte, the first in the high nibble. Weights must be finite.
+   */
+  quantizeByThresholds(w: Float32Array, blockSize: number, table: CodeTable, out: ThresholdOutput): void;
+  /** float16 bits of each value, ties to even (`tensor/float16.ts`), its magnitude clamped to `range` before. */
+  float32ToFloat16(x: Float32Array, out: Uint16Array, range?: MagnitudeRange): void;
+  /** What lies outside of a range. */
+  countMagnitudes(x: Float32Array, range: MagnitudeRange): MagnitudeCounts;
   /** Exact. */
   float16ToFloat32(bits: Uint16Array, out: Float32Array): void;
 }

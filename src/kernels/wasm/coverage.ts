@@ -10,7 +10,7 @@
  * | dequantize                | zero points not within ±2^20                                                     |
  * | all of these, minMaxByParam | by-column layouts where neither of `cols` and `params` divides the other       |
  * | histogram                 | more than 16384 bins; hi - lo beyond float32                                     |
- * | quantizeBlocks, dequantizeBlocks | block sizes that are no multiple of 16, or above 4096                     |
+ * | quantizeBlocks, dequantizeBlocks, quantizeByThresholds | block sizes that are no multiple of 16, or above 4096                     |
  * | quantizeBlocksByColumn    | block sizes that are no multiple of 32, or above 256                             |
  */
 import type { CodeArray, CodeRule, Grid, Layout } from '../types.ts';

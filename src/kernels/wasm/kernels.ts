@@ -1,7 +1,6 @@
 /** The SIMD backend: checks what the kernels cover (coverage.ts), stages arrays, cuts layouts into calls. */
 import { referenceKernels } from '../reference.ts';
 import type { CodeArray, CodeRule, Extremes, Grid, Kernels, Layout, Rounding } from '../types.ts';
-import { blockKernels } from './block-kernels.ts';
 import { codeTypeOf, coversDequantize, coversFakeQuantize, coversQuantize } from './coverage.ts';
 import { machineFor } from './machine.ts';
 import type { Machine } from './machine.ts';
@@ -230,32 +229,6 @@ function histogram(x: Float32Array, lo: number, hi: number, counts: Float64Array
   for (let k = 0; k < bins; k++) counts[k] += counters[k];
 }
 
-function float32ToFloat16(x: Float32Array, out: Uint16Array): void {
-  const machine = machineFor(x, out);
-  const { run, at } = machine;
-  const source = operand(machine, x, at.INPUT);
-  const halves = operand(machine, out, at.OUTPUT);
-  const piece = pieceLength(machine, x.length, [source, halves]);
-  for (let start = 0; start < x.length; start += piece) {
-    const count = Math.min(piece, x.length - start);
-    run.float32ToFloat16(source.load(start, count), halves.target(start), count);
-    halves.store(start, count);
-  }
-}
-
-function float16ToFloat32(bits: Uint16Array, out: Float32Array): void {
-  const machine = machineFor(bits, out);
-  const { run, at } = machine;
-  const source = operand(machine, bits, at.INPUT);
-  const values = operand(machine, out, at.OUTPUT);
-  const piece = pieceLength(machine, bits.length, [source, values]);
-  for (let start = 0; start < bits.length; start += piece) {
-    const count = Math.min(piece, bits.length - start);
-    run.float16ToFloat32(source.load(start, count), values.target(start), count);
-    values.store(start, count);
-  }
-}
-
 /** The SIMD backend. */
 export const wasmKernels: Kernels = {
   name: 'wasm',
@@ -265,7 +238,4 @@ export const wasmKernels: Kernels = {
   minMax,
   minMaxByParam,
   histogram,
-  ...blockKernels,
-  float32ToFloat16,
-  float16ToFloat32,
 };

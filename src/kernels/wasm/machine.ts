@@ -103,7 +103,9 @@ export interface Functions {
     blockSize: number,
     dst: number,
   ): void;
-  float32ToFloat16(src: number, dst: number, count: number): void;
+  quantizeByThresholds(src: number, blocks: number, blockSize: number, codes: number, absmax: number): void;
+  float32ToFloat16(src: number, dst: number, count: number, least: number, greatest: number): void;
+  countMagnitudes(src: number, count: number, least: number, greatest: number): void;
   float16ToFloat32(src: number, dst: number, count: number): void;
 }
 
@@ -115,6 +117,8 @@ const ADDRESSES = [
   'EXTREMES',
   'SCALES',
   'ZERO_POINTS',
+  'THRESHOLDS',
+  'CODE_OF',
   'MINS',
   'MAXS',
   'COUNTS',

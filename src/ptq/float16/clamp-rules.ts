@@ -6,17 +6,16 @@
  *   y = sign(x) · max(|x|, least)  rounded   if |x| ≤ greatest
  *   y = sign(x) · greatest                   else
  */
-import { kernels } from '../../kernels/backend.ts';
+import { weightKernels } from '../../kernels/weight-kernels.ts';
+import type { MagnitudeRange } from '../../kernels/types.ts';
 import { bfloat16Bits } from '../../tensor/float16.ts';
 import type { HalfDType } from './signatures.ts';
 
-/** Magnitudes that finite values other than 0 are clamped to. */
-export interface ClampRange {
-  /** 0: small values round to 0 or a subnormal as they are. */
-  readonly least: number;
-  /** Infinity: large values become ±Inf, as plain rounding makes them. */
-  readonly greatest: number;
-}
+/**
+ * Magnitudes that finite values other than 0 are clamped to. `least` 0: small values round to 0 or a subnormal as they are;
+ * `greatest` Infinity: large values become ±Inf, as plain rounding makes them.
+ */
+export type ClampRange = MagnitudeRange;
 
 /**
  * Rules by name, a row a target type.
@@ -49,56 +48,34 @@ export function emptyScan(): RangeScan {
   return { clamped: 0, underflowed: 0, largest: 0 };
 }
 
-/** Half the smallest subnormal: this and what is smaller rounds to 0. */
-const ZERO_BELOW = { float16: 2 ** -25, bfloat16: 2 ** -134 } as const satisfies Record<HalfDType, number>;
+/** The smallest float32 that does not round to 0: above half the smallest subnormal. */
+const LEAST_NONZERO = {
+  float16: 2 ** -25 + 2 ** -48,
+  bfloat16: 2 ** -134 + 2 ** -149,
+} as const satisfies Record<HalfDType, number>;
 
-/** Counts what does not fit into `dtype` by `range`; `scan` counts on. `x` stays as it is. */
+/** Counts what does not fit into `dtype` by `range`; `scan` counts on. */
 export function scanValues(
   x: Float32Array,
   dtype: HalfDType,
   { greatest }: ClampRange,
   scan: RangeScan,
 ): void {
-  const zeroBelow = ZERO_BELOW[dtype];
-  let { clamped, underflowed, largest } = scan;
-  for (let i = 0; i < x.length; i++) {
-    const magnitude = Math.abs(x[i]);
-    // Most values; NaN fails this and what follows.
-    if (magnitude > zeroBelow && magnitude <= largest) continue;
-    if (magnitude <= zeroBelow) underflowed += magnitude === 0 ? 0 : 1;
-    else if (magnitude < Infinity) largest = magnitude;
-  }
-  scan.largest = largest;
-  scan.underflowed = underflowed;
-  if (largest > greatest) clamped += countBeyond(x, greatest);
-  scan.clamped = clamped;
+  const found = weightKernels().countMagnitudes(x, { least: LEAST_NONZERO[dtype], greatest });
+  scan.underflowed += found.below;
+  scan.clamped += found.above;
+  scan.largest = Math.max(scan.largest, found.largest);
 }
 
-function countBeyond(x: Float32Array, greatest: number): number {
-  let count = 0;
-  for (const value of x) {
-    const magnitude = Math.abs(value);
-    if (magnitude > greatest && magnitude < Infinity) count++;
-  }
-  return count;
+/** Writes the 16-bit patterns of `x`. */
+export function narrowValues(x: Float32Array, bits: Uint16Array, dtype: HalfDType, range: ClampRange): void {
+  if (dtype === 'float16') weightKernels().float32ToFloat16(x, bits, range);
+  else for (let i = 0; i < x.length; i++) bits[i] = bfloat16Bits(clamped(x[i], range));
 }
 
-/** The 16-bit patterns of `x`, which is clamped in place. */
-export function narrowValues(x: Float32Array, dtype: HalfDType, range: ClampRange): Uint16Array {
-  if (range.least > 0 || range.greatest < Infinity) clampInPlace(x, range);
-  const bits = new Uint16Array(x.length);
-  if (dtype === 'float16') kernels().float32ToFloat16(x, bits);
-  else for (let i = 0; i < x.length; i++) bits[i] = bfloat16Bits(x[i]);
-  return bits;
-}
-
-function clampInPlace(x: Float32Array, { least, greatest }: ClampRange): void {
-  for (let i = 0; i < x.length; i++) {
-    const value = x[i];
-    const magnitude = Math.abs(value);
-    if (magnitude >= least && magnitude <= greatest) continue;
-    // Left: too small or too large, 0, NaN, infinite.
-    if (magnitude > greatest && magnitude < Infinity) x[i] = value < 0 ? -greatest : greatest;
-    else if (magnitude > 0 && magnitude < least) x[i] = value < 0 ? -least : least;
-  }
+function clamped(value: number, { least, greatest }: ClampRange): number {
+  const magnitude = Math.abs(value);
+  if (!(magnitude > 0 && magnitude < Infinity)) return value;
+  if (magnitude > greatest) return value < 0 ? -greatest : greatest;
+  return magnitude >= least ? value : value < 0 ? -least : least;
 }

@@ -163,14 +163,19 @@ function checkAll(options: Float16Options, job: CopyOptions): void {
 }
 
 function clampRange(rule: ClampRule | ClampRange, dtype: HalfDType): ClampRange {
-  if (typeof rule !== 'string') return checkedRange(rule);
+  if (typeof rule !== 'string') return checkedRange(float32Range(rule));
   const range = Object.hasOwn(CLAMP_RULES, rule) ? CLAMP_RULES[rule][dtype] : undefined;
-  if (range !== undefined) return range;
+  if (range !== undefined) return float32Range(range);
   const known = Object.entries(CLAMP_RULES).filter(([, row]) => row[dtype] !== undefined);
   throw new RangeError(
     `convertToFloat16: expected a clampRule for ${dtype} ('${known.map(([name]) => name).join("', '")}') or ` +
       `{least, greatest}, got '${rule}'`,
   );
+}
+
+/** What is compared are float32 values. */
+function float32Range({ least, greatest }: ClampRange): ClampRange {
+  return { least: Math.fround(least), greatest: Math.fround(greatest) };
 }
 
 function checkedRange(range: ClampRange): ClampRange {

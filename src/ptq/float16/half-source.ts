@@ -3,9 +3,10 @@
  * Small ones are converted at once and stay in memory, so that passes can look at them.
  */
 import type { TensorSource } from '../../graph/tensor-source.ts';
-import { bytesOf, memorySource } from '../../graph/tensor-source.ts';
+import { bytesOf, floatsOf, memorySource } from '../../graph/tensor-source.ts';
 import { elementCount } from '../../tensor/shape.ts';
 import { Tensor } from '../../tensor/tensor.ts';
+import { borrow, giveBack } from '../scratch.ts';
 import { emptyScan, narrowValues, scanValues, type ClampRange, type RangeScan } from './clamp-rules.ts';
 import type { HalfDType } from './signatures.ts';
 
@@ -32,22 +33,21 @@ export async function narrowSource(
 ): Promise<Narrowed> {
   const count = elementCount(source.shape);
   const scan = emptyScan();
-  for (let from = 0; from < count; from += PIECE) {
-    signal?.throwIfAborted();
-    scanValues(await readFloats(source, from, Math.min(PIECE, count - from)), dtype, range, scan);
+  const piece = borrow(Math.min(PIECE, count));
+  try {
+    for (let from = 0; from < count; from += PIECE) {
+      signal?.throwIfAborted();
+      const into = bytesOf(piece).subarray(0, Math.min(PIECE, count - from) * FLOAT_BYTES);
+      const bytes = await source.read(from * FLOAT_BYTES, into.length, into);
+      scanValues(floatsOf(bytes), dtype, range, scan);
+    }
+  } finally {
+    giveBack(piece);
   }
   // What was not clamped need not be compared again.
   const rest = scan.clamped === 0 ? { ...range, greatest: Infinity } : range;
   const narrow = new HalfSource(source, dtype, rest);
   return { source: count <= SMALL ? memorySource(await narrow.load()) : narrow, scan };
-}
-
-/** In own memory: what was read may be shared, or begin at an odd byte. */
-async function readFloats(source: TensorSource, from: number, count: number): Promise<Float32Array> {
-  const bytes = await source.read(from * FLOAT_BYTES, count * FLOAT_BYTES);
-  const values = new Float32Array(count);
-  new Uint8Array(values.buffer).set(bytes);
-  return values;
 }
 
 class HalfSource implements TensorSource {
@@ -66,24 +66,33 @@ class HalfSource implements TensorSource {
     this.#range = range;
   }
 
-  /** Patterns of elements `from` to `from + count`. */
-  async bits(from: number, count: number): Promise<Uint16Array> {
-    const values = await readFloats(this.#source, from, count);
-    return narrowValues(values, this.elementType, this.#range);
+  /** Writes the patterns of as many elements from `from` on as `bits` has room for. */
+  async #convert(from: number, bits: Uint16Array): Promise<void> {
+    const scratch = borrow(bits.length);
+    try {
+      const into = bytesOf(scratch).subarray(0, bits.length * FLOAT_BYTES);
+      const bytes = await this.#source.read(from * FLOAT_BYTES, into.length, into);
+      narrowValues(floatsOf(bytes), bits, this.elementType, this.#range);
+    } finally {
+      giveBack(scratch);
+    }
   }
 
   async load(): Promise<Tensor> {
     const all = new Uint16Array(this.byteLength / HALF_BYTES);
     for (let from = 0; from < all.length; from += PIECE) {
-      all.set(await this.bits(from, Math.min(PIECE, all.length - from)), from);
+      await this.#convert(from, all.subarray(from, from + PIECE));
     }
     return new Tensor(this.elementType, this.shape, all);
   }
 
-  async read(offset: number, length: number): Promise<Uint8Array> {
+  async read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
     const from = Math.floor(offset / HALF_BYTES);
-    const to = Math.ceil((offset + length) / HALF_BYTES);
+    const count = Math.ceil((offset + length) / HALF_BYTES) - from;
+    const fits = into !== undefined && into.byteOffset % HALF_BYTES === 0 && count * HALF_BYTES === length;
+    const bits = fits ? new Uint16Array(into.buffer, into.byteOffset, count) : new Uint16Array(count);
+    await this.#convert(from, bits);
     const start = offset - from * HALF_BYTES;
-    return bytesOf(await this.bits(from, to - from)).subarray(start, start + length);
+    return bytesOf(bits).subarray(start, start + length);
   }
 }

@@ -13,7 +13,7 @@ import { fitHalfQuadratic } from '../../algorithms/half-quadratic.ts';
 import type { InputFactor } from '../../algorithms/input-factor.ts';
 import { spanBlock } from '../../algorithms/round-to-nearest.ts';
 import { searchScale } from '../../algorithms/scale-search.ts';
-import { kernels } from '../../kernels/backend.ts';
+import { weightKernels } from '../../kernels/weight-kernels.ts';
 import { present } from '../../passes/access.ts';
 import { readTiles, type Tile, type TileOptions, type WeightMatrix } from './weight-matrix.ts';
 
@@ -101,8 +101,8 @@ const RULES: Readonly<Record<WeightAlgorithm, Rule>> = {
       const { data, rows, cols, order } = tile;
       const scale = symmetric ? 'signed-extreme' : 'min-max';
       const scheme = { bits, blockSize, scale, rounding: 'half-away' } as const;
-      if (order === 'rows') kernels().quantizeBlocks(data, rows, cols, scheme, out);
-      else kernels().quantizeBlocksByColumn(data, rows, cols, scheme, out);
+      if (order === 'rows') weightKernels().quantizeBlocks(data, rows, cols, scheme, out);
+      else weightKernels().quantizeBlocksByColumn(data, rows, cols, scheme, out);
     },
   },
   mse: blockByBlock((block, grid) => searchScale(block, grid)),

@@ -6,6 +6,8 @@
  * two codes a byte, the first in the HIGH nibble. NF4 has the quantiles of a normal distribution (QLoRA, arXiv 2305.14314,
  * appendix E), FP4 a sign, two bits of exponent and one of mantissa with the values of bitsandbytes.
  */
+import { weightKernels } from '../../kernels/weight-kernels.ts';
+import type { CodeTable } from '../../kernels/types.ts';
 import { readTiles, type WeightMatrix } from './weight-matrix.ts';
 
 export type Bnb4Type = 'nf4' | 'fp4';
@@ -17,7 +19,6 @@ export interface Bnb4Weight {
   readonly absmax: Float32Array;
 }
 
-const f32 = Math.fround;
 /** Largest float32 below 0: `x > BELOW_ZERO` is `x ≥ 0`. */
 const BELOW_ZERO = -(2 ** -149);
 
@@ -33,31 +34,27 @@ const FP4_THRESHOLDS = [0.00260417, 0.0859375, 0.20833333, 0.29166667, 0.4166667
 const FP4_CODES = [0, 1, 6, 7, 4, 5, 2, 3];
 const FP4_SIGN = 8;
 
-interface CodeTable {
-  /** Ascending; the rank of x is the number of thresholds below it. */
-  readonly thresholds: Float32Array;
-  /** By rank. */
-  readonly codes: Uint8Array;
+interface Bnb4Table extends CodeTable {
   /** quant_type of MatMulBnb4. */
   readonly quantType: number;
 }
 
-export const BNB4: Readonly<Record<Bnb4Type, CodeTable>> = {
+export const BNB4: Readonly<Record<Bnb4Type, Bnb4Table>> = {
   fp4: { ...fp4Table(), quantType: 0 },
   nf4: {
     thresholds: Float32Array.from(NF4_THRESHOLDS),
-    codes: Uint8Array.from({ length: 16 }, (_, i) => i),
+    codeOf: Uint8Array.from({ length: 16 }, (_, i) => i),
     quantType: 1,
   },
 };
 
 /** Magnitudes beyond t get the next code on both sides: below zero that is `x < -t`, so `x ≥ -t` ends the step. */
-function fp4Table(): Pick<CodeTable, 'thresholds' | 'codes'> {
+function fp4Table(): CodeTable {
   const positive = Float32Array.from(FP4_THRESHOLDS);
   const negative = Array.from(positive, (t) => nextBelow(-t)).reverse();
   return {
     thresholds: Float32Array.from([...negative, BELOW_ZERO, ...positive]),
-    codes: Uint8Array.from([...FP4_CODES.map((code) => code + FP4_SIGN).reverse(), ...FP4_CODES]),
+    codeOf: Uint8Array.from([...FP4_CODES.map((code) => code + FP4_SIGN).reverse(), ...FP4_CODES]),
   };
 }
 
@@ -65,17 +62,6 @@ function fp4Table(): Pick<CodeTable, 'thresholds' | 'codes'> {
 function nextBelow(x: number): number {
   const bits = new Int32Array(Float32Array.of(x).buffer);
   return new Float32Array(Int32Array.of(bits[0] + 1).buffer)[0];
-}
-
-/** Cells of [-1, 1], so narrow that none holds two thresholds, and shifted by half a cell so that none begins at 0. */
-const CELLS = 1024;
-
-/** Rank of the left end of each cell: what remains is one comparison, where a binary search had four mispredicted ones. */
-function ranksOfCells(thresholds: Float32Array): Uint8Array {
-  return Uint8Array.from({ length: CELLS + 1 }, (_, cell) => {
-    const left = ((cell - 0.5) / CELLS) * 2 - 1;
-    return thresholds.filter((t) => t < left).length;
-  });
 }
 
 /** Quantizes a weight. All-zero blocks get absmax 0 and the code of 0. */
@@ -90,47 +76,16 @@ export async function quantizeBnb4(
     codes: new Uint8Array(Math.ceil(count / 2)),
     absmax: new Float32Array(Math.ceil(count / blockSize)),
   };
-  const encode = encoder(type);
   const rowStep = blockSize / commonDivisor(cols, blockSize);
-  for await (const tile of readTiles(matrix, { rowStep })) {
-    const first = tile.row * cols;
-    const { data } = tile;
-    for (let at = 0; at < data.length; at += blockSize) {
-      const end = Math.min(data.length, at + blockSize);
-      out.absmax[(first + at) / blockSize] = encode(data, at, end, out.codes, (first + at) / 2);
-    }
+  for await (const { row, data } of readTiles(matrix, { rowStep })) {
+    const first = row * cols;
+    // Whole blocks lie before every tile, so whole bytes.
+    weightKernels().quantizeByThresholds(data, blockSize, BNB4[type], {
+      codes: out.codes.subarray(first / 2),
+      absmax: out.absmax.subarray(first / blockSize),
+    });
   }
   return out;
-}
-
-/**
- * Writes the codes of `data[from..end)` to `codes` from byte `start` and gives its absmax. Not of a subarray: views for all
- * blocks of 64 took a sixth of the time.
- */
-type Encoder = (data: Float32Array, from: number, end: number, codes: Uint8Array, start: number) => number;
-
-function encoder(type: Bnb4Type): Encoder {
-  const { thresholds, codes: codeOf } = BNB4[type];
-  const ranks = ranksOfCells(thresholds);
-  const bounds = Float32Array.of(...thresholds, Infinity);
-  const code = (x: number): number => {
-    const rank = ranks[((x + 1) * (CELLS / 2) + 0.5) | 0];
-    return codeOf[x > bounds[rank] ? rank + 1 : rank];
-  };
-  return (data, from, end, codes, start) => {
-    let absmax = 0;
-    for (let i = from; i < end; i++) {
-      const magnitude = Math.abs(data[i]);
-      if (magnitude > absmax) absmax = magnitude;
-    }
-    const inverse = absmax === 0 ? 0 : f32(1 / absmax);
-    const inv = inverse === Infinity ? 0 : inverse;
-    for (let i = from, at = start; i < end; i += 2, at++) {
-      const low = code(i + 1 < end ? f32(data[i + 1] * inv) : 0);
-      codes[at] = (code(f32(data[i] * inv)) << 4) | low;
-    }
-    return absmax;
-  };
 }
 
 function commonDivisor(a: number, b: number): number {

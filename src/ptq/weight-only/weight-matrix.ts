@@ -4,9 +4,9 @@
  */
 import { GraphError } from '../../errors.ts';
 import { FileTensor } from '../../formats/onnx/file-tensor.ts';
-import { bytesOf, type TensorSource } from '../../graph/tensor-source.ts';
+import { bytesOf, floatsOf, type TensorSource } from '../../graph/tensor-source.ts';
 import { kernels } from '../../kernels/backend.ts';
-import { borrow, giveBack } from './scratch.ts';
+import { borrow, giveBack } from '../scratch.ts';
 import { asBits, transpose } from './transpose.ts';
 
 export interface WeightMatrix {
@@ -95,13 +95,20 @@ async function* columnTiles(matrix: WeightMatrix, options: TileOptions): AsyncGe
 
 /** Whole rows of a matrix that is stored by columns: these need all of it. */
 async function* turnedRowTiles({ rows, cols, source }: WeightMatrix, rowStep: number): AsyncGenerator<Tile> {
-  const all = await (await openFloats(source)).read(0, rows * cols);
+  const { read, inMemory } = await openFloats(source);
   const height = rowsOfTile(cols, rowStep);
-  const buffer = new Float32Array(Math.min(rows, height) * cols);
-  for (const [row, count] of stretchesOf(rows, height)) {
-    const data = buffer.subarray(0, count * cols);
-    transpose(asBits(all.subarray(row)), cols, count, asBits(data), rows);
-    yield { row, rows: count, col: 0, cols, order: 'rows', data };
+  const stored = inMemory ? undefined : borrow(rows * cols);
+  const buffer = borrow(Math.min(rows, height) * cols);
+  try {
+    const all = await read(0, rows * cols, stored);
+    for (const [row, count] of stretchesOf(rows, height)) {
+      const data = buffer.subarray(0, count * cols);
+      transpose(asBits(all.subarray(row)), cols, count, asBits(data), rows);
+      yield { row, rows: count, col: 0, cols, order: 'rows', data };
+    }
+  } finally {
+    giveBack(buffer);
+    if (stored !== undefined) giveBack(stored);
   }
 }
 
@@ -172,15 +179,6 @@ async function openFloats(source: TensorSource): Promise<Floats> {
 /** Elements in float_data: each read would decode all of them. */
 function isScattered(source: TensorSource): boolean {
   return source instanceof FileTensor && source.raw?.source === source;
-}
-
-function floatsOf(bytes: Uint8Array): Float32Array {
-  if (bytes.byteOffset % 4 === 0) {
-    return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-  }
-  const aligned = new Float32Array(bytes.length / 4);
-  bytesOf(aligned).set(bytes);
-  return aligned;
 }
 
 function checkFinite(name: string, data: Float32Array): void {

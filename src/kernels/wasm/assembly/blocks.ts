@@ -1,5 +1,5 @@
 /**
- * Block quantization of weights, 4 and 8 bits, packed (the formulas are in ../../reference-blocks.ts).
+ * Block quantization of weights, 4 and 8 bits, packed (the formulas are in ../../reference-weights.ts).
  * Half away from zero is floor(t + 0.49999997), clamped: the largest float32 below 0.5 rounds ties up and nothing else.
  * Finite weights give -1 < t < 2^bits + 1, so that clamping can wait until eight codes are in a vector (8 bits: until
  * narrowing, which saturates). Nibbles are packed by i16x8 dot with (1, 16).
@@ -7,7 +7,18 @@
  * on which extreme is larger were mispredicted every other time (6.1 GB/s).
  */
 import { hold, MAGIC, MAGIC_BITS } from './common';
-import { COUNTS, FACTORS, HIGHS, LOWS, PADDED, SCALES, SHIFTS, ZERO_POINTS } from './memory';
+import {
+  CODE_OF,
+  COUNTS,
+  FACTORS,
+  HIGHS,
+  LOWS,
+  PADDED,
+  SCALES,
+  SHIFTS,
+  THRESHOLDS,
+  ZERO_POINTS,
+} from './memory';
 
 /** Types that stand for facts, as in common.ts. Rounding and width of a code: */
 type HalfEven = i8;
@@ -501,4 +512,47 @@ export function dequantizeBlocks(
 ): void {
   if (bits == 4) dequantizeRows<FourBits>(codes, scales, zeroPoints, rows, cols, blockSize, dst);
   else dequantizeRows<EightBits>(codes, scales, zeroPoints, rows, cols, blockSize, dst);
+}
+
+/**
+ * Whole blocks: absmax of each, and codes by the table at THRESHOLDS and CODE_OF, two a byte, the first in the high nibble.
+ * All thresholds are compared with, and the masks added up: 15 pairs of instructions for four weights.
+ */
+export function quantizeByThresholds(src: usize, blocks: i32, blockSize: i32, codes: usize, absmax: usize): void {
+  const codeOf = hold(v128.load(CODE_OF), 0);
+  const low = hold(i16x8.splat(0xff), 1);
+  const batch = max(1, min(BATCH, 4096 / blockSize));
+  for (; blocks > 0; blocks -= batch) {
+    const count = min(batch, blocks);
+    findMagnitudes(src, count, blockSize);
+    for (let entry: usize = 0; entry < <usize>count << 2; entry += 4) {
+      const most = load<f32>(HIGHS + entry);
+      store<f32>(absmax + entry, most);
+      const inv: f32 = 1 / most;
+      const factor = f32x4.splat(inv < Infinity ? inv : 0);
+      const end = src + (<usize>blockSize << 2);
+      for (; src < end; src += 64, codes += 8) {
+        const a = f32x4.mul(v128.load(src), factor);
+        const b = f32x4.mul(v128.load(src, 16), factor);
+        const c = f32x4.mul(v128.load(src, 32), factor);
+        const d = f32x4.mul(v128.load(src, 48), factor);
+        let rankA = i32x4.splat(0);
+        let rankB = rankA;
+        let rankC = rankA;
+        let rankD = rankA;
+        for (let at = THRESHOLDS; at < THRESHOLDS + 60; at += 4) {
+          const threshold = v128.load32_splat(at);
+          rankA = i32x4.sub(rankA, f32x4.gt(a, threshold));
+          rankB = i32x4.sub(rankB, f32x4.gt(b, threshold));
+          rankC = i32x4.sub(rankC, f32x4.gt(c, threshold));
+          rankD = i32x4.sub(rankD, f32x4.gt(d, threshold));
+        }
+        const ranks = i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(rankA, rankB), i16x8.narrow_i32x4_s(rankC, rankD));
+        const code = i8x16.swizzle(codeOf, ranks);
+        const pairs = v128.and(v128.or(i16x8.shl(code, 4), i16x8.shr_u(code, 8)), low);
+        v128.store64_lane(codes, i8x16.narrow_i16x8_u(pairs, pairs), 0);
+      }
+    }
+    absmax += <usize>count << 2;
+  }
 }

@@ -5,5 +5,5 @@ export { dequantizeByColumn, dequantizeByRow } from './dequantize';
 export { fakeQuantizeByColumn, fakeQuantizeByRow, prepareFakeQuantize } from './fake-quantize';
 export { extremes, extremesByColumn, extremesByRow } from './extremes';
 export { histogram } from './histogram';
-export { float16ToFloat32, float32ToFloat16 } from './float16';
-export { dequantizeBlocks, quantizeBlocks, quantizeBlocksByColumn } from './blocks';
+export { countMagnitudes, float16ToFloat32, float32ToFloat16 } from './float16';
+export { dequantizeBlocks, quantizeBlocks, quantizeBlocksByColumn, quantizeByThresholds } from './blocks';

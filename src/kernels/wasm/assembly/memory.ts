@@ -25,6 +25,10 @@ export const ZERO_POINTS: usize = SCALES + TABLE;
 export const MINS: usize = SCALES;
 export const MAXS: usize = ZERO_POINTS;
 
+/** 15 float32, and 16 bytes: a table of codes of 4 bits. */
+export const THRESHOLDS: usize = SCALES;
+export const CODE_OF: usize = THRESHOLDS + 64;
+
 /** What the column kernels derive from them, one entry a column. */
 export const FACTORS: usize = ZERO_POINTS + TABLE;
 export const LOWS: usize = FACTORS + TABLE;

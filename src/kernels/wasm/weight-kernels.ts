@@ -1,12 +1,20 @@
 /**
- * Block quantization on the SIMD kernels: rows, whole blocks of a long row, or strips of columns, that fit the staging
+ * What weights need on the SIMD kernels. Blocks: rows, whole blocks of a long row, or strips of columns, that fit the staging
  * areas.
  */
-import { blockKernels as reference } from '../reference-blocks.ts';
-import type { BlockOutput, BlockScheme, Kernels } from '../types.ts';
+import { referenceWeightKernels as reference } from '../reference-weights.ts';
+import type {
+  BlockOutput,
+  BlockScheme,
+  CodeTable,
+  MagnitudeCounts,
+  MagnitudeRange,
+  ThresholdOutput,
+  WeightKernels,
+} from '../types.ts';
 import { machineFor } from './machine.ts';
 import type { Machine } from './machine.ts';
-import { operand } from './operand.ts';
+import { operand, pieceLength } from './operand.ts';
 import type { Operand } from './operand.ts';
 
 /** Numbers of assembly/blocks.ts. */
@@ -28,6 +36,50 @@ const STRIP = 16;
 const covers = ({ blockSize }: BlockScheme): boolean => blockSize % 16 === 0 && blockSize <= MAX_BLOCK;
 const coversColumns = ({ blockSize }: BlockScheme): boolean =>
   blockSize % 32 === 0 && blockSize <= MAX_COLUMN_BLOCK;
+
+function quantizeByThresholds(
+  w: Float32Array,
+  blockSize: number,
+  table: CodeTable,
+  { codes, absmax }: ThresholdOutput,
+): void {
+  const isCovered = blockSize % 16 === 0 && blockSize <= MAX_BLOCK;
+  const whole = isCovered ? w.length - (w.length % blockSize) : 0;
+  if (whole > 0) quantizeWholeByThresholds(w.subarray(0, whole), blockSize, table, { codes, absmax });
+  if (whole === w.length) return;
+  const rest = { codes: codes.subarray(whole / 2), absmax: absmax.subarray(whole / blockSize) };
+  reference.quantizeByThresholds(w.subarray(whole), blockSize, table, rest);
+}
+
+function quantizeWholeByThresholds(
+  w: Float32Array,
+  blockSize: number,
+  { thresholds, codeOf }: CodeTable,
+  out: ThresholdOutput,
+): void {
+  const machine = machineFor(w, out.codes);
+  const { run, at, float32, uint8 } = machine;
+  float32.set(thresholds, at.THRESHOLDS / 4);
+  uint8.set(codeOf, at.CODE_OF);
+  const weights = operand(machine, w, at.INPUT);
+  const codes = operand(machine, out.codes, at.OUTPUT);
+  const absmax = operand(machine, out.absmax, at.OUTPUT_2);
+  const piece = Math.floor(pieceLength(machine, w.length, [weights, codes, absmax]) / blockSize) * blockSize;
+  for (let start = 0; start < w.length; start += piece) {
+    const count = Math.min(piece, w.length - start);
+    const blocks = count / blockSize;
+    const from = weights.load(start, count);
+    run.quantizeByThresholds(
+      from,
+      blocks,
+      blockSize,
+      codes.target(start / 2),
+      absmax.target(start / blockSize),
+    );
+    codes.store(start / 2, count / 2);
+    absmax.store(start / blockSize, blocks);
+  }
+}
 
 interface Operands {
   readonly weights: Operand;
@@ -257,8 +309,66 @@ function dequantizeBlocks(
   }
 }
 
-export const blockKernels: Pick<Kernels, 'quantizeBlocks' | 'quantizeBlocksByColumn' | 'dequantizeBlocks'> = {
+const EVERY_MAGNITUDE: MagnitudeRange = { least: 0, greatest: Infinity };
+
+function float32ToFloat16(
+  x: Float32Array,
+  out: Uint16Array,
+  { least, greatest }: MagnitudeRange = EVERY_MAGNITUDE,
+): void {
+  const machine = machineFor(x, out);
+  const { run, at } = machine;
+  const source = operand(machine, x, at.INPUT);
+  const halves = operand(machine, out, at.OUTPUT);
+  const piece = pieceLength(machine, x.length, [source, halves]);
+  for (let start = 0; start < x.length; start += piece) {
+    const count = Math.min(piece, x.length - start);
+    run.float32ToFloat16(source.load(start, count), halves.target(start), count, least, greatest);
+    halves.store(start, count);
+  }
+}
+
+function countMagnitudes(x: Float32Array, { least, greatest }: MagnitudeRange): MagnitudeCounts {
+  const machine = machineFor(x);
+  const { run, at, float32, int32 } = machine;
+  const source = operand(machine, x, at.INPUT);
+  const piece = Math.min(MOST_COUNTED, pieceLength(machine, x.length, [source], { readsOnly: true }));
+  let [below, above, largest] = [0, 0, 0];
+  for (let start = 0; start < x.length; start += piece) {
+    const count = Math.min(piece, x.length - start);
+    run.countMagnitudes(source.load(start, count), count, least, greatest);
+    const results = at.EXTREMES / 4;
+    largest = Math.max(largest, float32[results]);
+    below += int32[results + 1];
+    above += int32[results + 2];
+  }
+  return { below, above, largest };
+}
+
+/** Counters have 32 bits. */
+const MOST_COUNTED = 2 ** 30;
+
+function float16ToFloat32(bits: Uint16Array, out: Float32Array): void {
+  const machine = machineFor(bits, out);
+  const { run, at } = machine;
+  const source = operand(machine, bits, at.INPUT);
+  const values = operand(machine, out, at.OUTPUT);
+  const piece = pieceLength(machine, bits.length, [source, values]);
+  for (let start = 0; start < bits.length; start += piece) {
+    const count = Math.min(piece, bits.length - start);
+    run.float16ToFloat32(source.load(start, count), values.target(start), count);
+    values.store(start, count);
+  }
+}
+
+/** The SIMD backend for weights. */
+export const wasmWeightKernels: WeightKernels = {
+  name: 'wasm',
   quantizeBlocks,
   quantizeBlocksByColumn,
   dequantizeBlocks,
+  quantizeByThresholds,
+  float32ToFloat16,
+  float16ToFloat32,
+  countMagnitudes,
 };

@@ -1,5 +1,5 @@
 /**
- * Memory for tiles, used again by the next weight: fresh memory costs more to touch than a weight to quantize (the system
+ * Memory for parts of weights, used again by the next one: fresh memory costs more to touch than a weight to quantize (the system
  * zeroes each page, and the garbage collector runs for each tile).
  */
 

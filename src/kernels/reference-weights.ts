@@ -1,5 +1,7 @@
 /**
- * Block quantization of weights, 4 or 8 bits, packed (see {@link BlockScheme} for the scale rules). With inv = f32(1 / s),
+ * What weights need, in readable form (reference.ts says more).
+ *
+ * Block quantization, 4 or 8 bits, packed (see {@link BlockScheme} for the scale rules). With inv = f32(1 / s),
  * 0 if that is not finite, and t = f32(w·inv):
  *
  *   half-even: code(w) = clamp(roundHalfEven(t) + zp, 0, 2^bits - 1), as `multiply-round-add` has it
@@ -7,8 +9,16 @@
  *
  * half-away is what onnxruntime's MatMulNBits quantizer computes; for |s| < 2^-128 that has Infinity for inv.
  */
+import { float16Bits, float16Value } from '../tensor/float16.ts';
 import { clamp, roundHalfAway, roundHalfEven } from './round.ts';
-import type { BlockOutput, BlockScheme, Kernels } from './types.ts';
+import type {
+  BlockOutput,
+  BlockScheme,
+  CodeTable,
+  MagnitudeRange,
+  ThresholdOutput,
+  WeightKernels,
+} from './types.ts';
 
 const f32 = Math.fround;
 
@@ -148,8 +158,57 @@ function dequantizeBlocks(
   }
 }
 
-export const blockKernels: Pick<Kernels, 'quantizeBlocks' | 'quantizeBlocksByColumn' | 'dequantizeBlocks'> = {
+function quantizeByThresholds(
+  w: Float32Array,
+  blockSize: number,
+  { thresholds, codeOf }: CodeTable,
+  out: ThresholdOutput,
+): void {
+  for (let from = 0, block = 0; from < w.length; from += blockSize, block++) {
+    const weights = w.subarray(from, from + blockSize);
+    const absmax = weights.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const inv = inverse(absmax);
+    out.absmax[block] = absmax;
+    for (const [i, value] of weights.entries()) {
+      const x = f32(value * inv);
+      const code = codeOf[thresholds.reduce((rank, threshold) => rank + (threshold < x ? 1 : 0), 0)];
+      const at = from + i;
+      if (at % 2 === 0) out.codes[at >> 1] = code << 4;
+      else out.codes[at >> 1] |= code;
+    }
+  }
+  // What is missing of the last byte is a 0.
+  if (w.length % 2 === 1) out.codes[w.length >> 1] |= codeOf[thresholds.filter((t) => t < 0).length];
+}
+
+function clampMagnitude(value: number, { least, greatest }: MagnitudeRange): number {
+  const magnitude = Math.abs(value);
+  if (!(magnitude > 0 && magnitude < Infinity)) return value;
+  return Math.sign(value) * clamp(magnitude, least, greatest);
+}
+
+/** The normative backend for weights. */
+export const referenceWeightKernels: WeightKernels = {
+  name: 'reference',
   quantizeBlocks,
   quantizeBlocksByColumn,
   dequantizeBlocks,
+  quantizeByThresholds,
+  float32ToFloat16(x, out, range = { least: 0, greatest: Infinity }) {
+    for (let i = 0; i < x.length; i++) out[i] = float16Bits(clampMagnitude(x[i], range));
+  },
+  float16ToFloat32(bits, out) {
+    for (let i = 0; i < bits.length; i++) out[i] = float16Value(bits[i]);
+  },
+  countMagnitudes(x, { least, greatest }) {
+    let [below, above, largest] = [0, 0, 0];
+    for (const value of x) {
+      const magnitude = Math.abs(value);
+      if (!(magnitude > 0 && magnitude < Infinity)) continue;
+      if (magnitude < least) below++;
+      if (magnitude > greatest) above++;
+      largest = Math.max(largest, magnitude);
+    }
+    return { below, above, largest };
+  },
 };
