@@ -93,3 +93,43 @@ it('names the value with NaN', async () => {
     code: 'CALIBRATION_NAN',
   });
 });
+
+const SHAPES = [
+  [],
+  [9],
+  [20_000],
+  [4, 5000],
+  [9000, 1],
+  [1, 3, 60, 60],
+  [2, 12, 40, 40],
+  [3, 40, 100],
+  [2, 3, 4, 20, 30],
+];
+
+it.each(
+  [7, 12, 13, 17, 18, 22].flatMap((opset) => SHAPES.map((shape) => ({ opset, shape: shape.join(' · ') }))),
+)('opset $opset, $shape: extremes are those of the whole value', async ({ opset, shape }) => {
+  const dims = shape === '' ? [] : shape.split(' · ').map(Number);
+  for (const open of [false, true]) {
+    const negated = buildModel(
+      (b) => {
+        // An axis of any length must do, too.
+        const declared = open ? ['N', ...dims.slice(1)].slice(0, dims.length) : dims;
+        b.output(b.op('Neg', [b.input('x', 'float32', declared)], {}, 'y'), 'y', 'float32');
+      },
+      { opset },
+    );
+    const runner = await openRunner(negated);
+    const x = random(dims, 3);
+    const values = Array.from(x.data, Number);
+    const find = async (): Promise<unknown> =>
+      (await runner.runForExtremes?.({ x }, { extremesOf: ['y'] }))?.extremes.y;
+    expect(await find()).toEqual({ min: -Math.max(...values), max: -Math.min(...values) });
+    for (const odd of [NaN, Infinity, -Infinity]) {
+      const at = Math.floor(values.length * 0.7);
+      x.data[at] = odd;
+      expect(await find()).toBeUndefined();
+      x.data[at] = values[at];
+    }
+  }
+});
