@@ -78,6 +78,22 @@ describe('check --run in Chromium', { timeout: 300_000 }, () => {
     }
   });
 
+  it('a table in blocks of 4 bits runs on WebGPU, also where 32 would leave half a byte of zero points', async () => {
+    const cwd = temporaryFolder();
+    const float = buildModel((b) => {
+      const ids = b.input('ids', 'int64', ['N']);
+      for (const width of [32, 64, 96]) {
+        const table = b.constant(`t${width}`, noise([40, width]));
+        b.output(b.op('Gather', [table, ids]), `y${width}`, 'float32');
+      }
+    });
+    await saveModel(cwd, (await quantizeWeights(float, { embeddings: 4 })).model, 'tables.onnx');
+    const { code, wasm, webgpu } = await runs(cwd, 'tables.onnx');
+    expect(code).toBe(0);
+    expect([wasm.problem, webgpu.problem, webgpu.fallbacks]).toEqual([null, null, []]);
+    expect(webgpu.outputs).toHaveLength(3);
+  });
+
   it('dynamic int8 runs on both; on WebGPU its integers are left to the CPU, which --no-fallback refuses', async () => {
     const cwd = temporaryFolder();
     await saveModel(cwd, (await quantizeDynamic(twoInputs())).model, 'int8.onnx');

@@ -179,7 +179,7 @@ const dequantizedProduct: Form = {
 const gatherBlockQuantized: Form = {
   suffixes: matMulNBits.suffixes,
   dtype: integerType,
-  blockSize: fittingBlock,
+  blockSize: wholeBytesBlock,
   key: (_, settings) => blockKey('gather', settings),
   layout: ({ matrix }, spec) => gatherLayout(matrix, spec),
   compute: async ({ matrix }, spec) =>
@@ -296,6 +296,19 @@ function fittingBlock({ matrix: { cols } }: Target, { blockSize }: FormSettings)
   let size = blockSize;
   while (size > LEAST_BLOCK && size / 2 >= cols) size /= 2;
   return size;
+}
+
+/**
+ * As {@link fittingBlock}, and small enough that zero points of a row fill their bytes, if a size does that: onnxruntime 1.30
+ * refuses others on WebGPU ("scales and zero_points must have the same shape").
+ */
+function wholeBytesBlock(target: Target, settings: FormSettings): number {
+  const { cols } = target.matrix;
+  const fitting = fittingBlock(target, settings);
+  const fills = (size: number): boolean => (Math.ceil(cols / size) * settings.bits) % 8 === 0;
+  let size = fitting;
+  while (size > LEAST_BLOCK && !fills(size)) size /= 2;
+  return fills(size) ? size : fitting;
 }
 
 function integerType({ bits, symmetric }: FormSettings): string {
