@@ -15,6 +15,7 @@ import {
   quantizeWeights,
   quantizeStatic,
   raiseOpset,
+  storeWeights,
   readModel,
   type BuildOptions,
   type Feeds,
@@ -658,6 +659,46 @@ describe('quantized models', () => {
       }
       expect([...model.graph.initializers].map((value) => value.elementType)).not.toContain('float32');
       expect(await worstError(q4, model, feeds)).toBeLessThanOrEqual(BOUND);
+    },
+  );
+
+  it.each([
+    ['blocks', (model: Model) => quantizeWeights(model, { format: 'dequantize-linear' })],
+    ['8-bit blocks', (model: Model) => quantizeWeights(model, { format: 'dequantize-linear', bits: 8 })],
+    ['channels', (model: Model) => storeWeights(model)],
+  ] as const)(
+    'weights stored by %s: products in float32, in bodies too, where float16 gives zeros',
+    async (_, store) => {
+      const float = buildModel((b) => {
+        const x = b.input('x', 'float32', [3, K]);
+        const branch = (name: string, seed: number): Graph =>
+          b.body(name, (inner) => {
+            const w = inner.constant(`${name}_w`, random([K, K], seed));
+            inner.output(inner.op('MatMul', [x, w], {}, `${name}_y`));
+          });
+        const chosen = b.op('If', [b.input('c', 'bool', [])], {
+          then_branch: attr.graph(branch('then', 3)),
+          else_branch: attr.graph(branch('else', 4)),
+        });
+        const relu = b.op('Relu', [b.op('MatMul', [chosen, b.constant('v', random([K, K], 5))])]);
+        b.output(b.op('MatMul', [relu, b.constant('w', random([K, 32], 6))]), 'y', 'float32');
+      });
+      const { model: stored } = await store(float);
+      const { model, report } = await convertToFloat16(stored);
+      expect([...model.graph.initializers].map((value) => value.elementType)).not.toContain('float32');
+      expect(report.skipped.map(({ opType }) => opType)).toContain('MatMul');
+      const bytes = await bytesOf(model);
+      const feeds = { x: random([3, K], 8), c: tensor(Uint8Array.of(1), [], 'bool') };
+      const reference = await ortNode(stored, { optimization: 'disabled' });
+      const { y: expected } = await reference.run(feeds);
+      for (const optimization of LEVELS) {
+        const runner = await ortNode(await readModel(bytes), { optimization });
+        const { y } = await runner.run(feeds);
+        // Level 4 rounds activations to 8 bits.
+        expect(sqnr(expected, y), optimization).toBeGreaterThan(30);
+        await runner.dispose();
+      }
+      await reference.dispose();
     },
   );
 

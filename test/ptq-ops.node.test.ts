@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { HistogramObserver, MinMaxObserver, sqnr, tensor, type Tensor } from 'zeropoint';
 import {
+  attr,
   buildModel,
   calibrate,
   clean,
@@ -20,6 +21,7 @@ import {
   STATIC_OP_TYPES,
   staticQConfigMapping,
   type GraphBuilder,
+  type AttributeInput,
   type Model,
   type Value,
 } from 'zeropoint/onnx';
@@ -301,5 +303,30 @@ describe('attention masks', () => {
     const [model, feed] = FORMS['given as an input'];
     const { report } = await quantizeStatic(model, { batches: [feed], qconfigMapping: mapping });
     expect(report.skipped.filter(({ reason }) => reason.startsWith('attention-mask'))).toHaveLength(2);
+  });
+});
+
+describe('Gemm', () => {
+  const build = (attributes: Record<string, AttributeInput>, bias: Tensor): Model =>
+    buildModel((b) => {
+      const x = b.input('x', 'float32', ['N', 16]);
+      const inputs = [x, b.constant('w', random([16, 8], 2)), b.constant('c', bias)];
+      b.output(b.op('Gemm', inputs, attributes), 'y', 'float32', ['N', 8]);
+    });
+  const x = random([5, 16], 3);
+
+  it.each([[], [1], [1, 1], [8], [1, 8]])('with C of shape [%s, %s]: at every level', async (...shape) => {
+    const model = build(
+      {},
+      tensor(random(shape.filter(Number.isFinite), 4).data, shape.filter(Number.isFinite)),
+    );
+    const { model: quantized } = await quantizeStatic(model, { batches: [{ x }] });
+    expect(await worstSqnr(model, quantized, { x })).toBeGreaterThan(30);
+  });
+
+  it('with alpha 0: left in float', async () => {
+    await expect(
+      quantizeStatic(build({ alpha: attr.float(0) }, random([8])), { batches: [{ x }] }),
+    ).rejects.toThrow(/alpha is 0/);
   });
 });

@@ -44,6 +44,12 @@ const twoProducts = (opset?: number): Model =>
     { opset },
   );
 
+// gptq's own products are of the model's opset, where a Gemm had to have three inputs.
+it.each([7, 10, 11])('gptq in opset %i', async (opset) => {
+  const { report } = await quantizeWeights(twoProducts(opset), { algorithm: 'gptq', batches });
+  expect(report.weights).toHaveLength(2);
+});
+
 async function run(model: Model, feeds: Feeds): Promise<Tensor> {
   const runner = await ortNode(model, { optimization: 'disabled' });
   const { y } = await runner.run(feeds);

@@ -280,6 +280,40 @@ describe('quantizeWeights', () => {
     }
   });
 
+  it.each(['matmul-nbits', 'bnb4', 'dequantize-linear'] as const)(
+    '%s: a weight that is read as it lies and turned is stored along both axes',
+    async (format) => {
+      for (const wide of [K, N]) {
+        const model = buildModel((b) => {
+          const x = b.input('x', 'float32', ['M', K]);
+          const w = b.constant('w', random([K, wide], 2));
+          const hidden = b.op('Relu', [b.op('MatMul', [x, w])]);
+          b.output(b.op('Gemm', [hidden, w], { transB: 1 }), 'y', 'float32');
+        });
+        const feeds = { x: random([3, K], 9) };
+        const expected = await run(await bytesOf(model), feeds, 'disabled');
+        const { model: small, report } = await quantizeWeights(model, { format });
+        expect(report.weights).toHaveLength(2);
+        expect(await worst(expected, small, feeds)).toBeGreaterThan(15);
+      }
+    },
+  );
+
+  it('leaves an 8-bit product in float whose input comes from a DequantizeLinear', async () => {
+    const model = buildModel((b) => {
+      const scale = b.constant('s', tensor(Float32Array.of(0.01), []));
+      const zeroPoint = b.constant('z', tensor(Uint8Array.of(3), [], 'uint8'));
+      const x = b.op('DequantizeLinear', [b.input('x', 'uint8', ['M', K]), scale, zeroPoint]);
+      b.output(b.op('MatMul', [x, b.constant('w', random([K, N], 2))]), 'y', 'float32');
+    });
+    const settings = { format: 'dequantize-linear', symmetric: true } as const;
+    await expect(quantizeWeights(model, { ...settings, bits: 8 }, { allowQuantized: true })).rejects.toThrow(
+      /passes over the blocks/,
+    );
+    const { report } = await quantizeWeights(model, settings, { allowQuantized: true });
+    expect(report.quantized).toHaveLength(1);
+  });
+
   it('quantizes weights that lie in bodies of If, as initializers and as Constant nodes', async () => {
     const model = buildModel((b) => {
       const x = b.input('x', 'float32', ['M', K]);

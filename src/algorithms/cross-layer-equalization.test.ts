@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { buildModel, type GraphBuilder } from '../graph/build.ts';
 import type { Model } from '../graph/model.ts';
+import { memorySource } from '../graph/tensor-source.ts';
 import type { Value } from '../graph/value.ts';
 import { constantOf, inputOf } from '../passes/access.ts';
 import { tensor } from '../tensor/tensor.ts';
@@ -79,6 +80,17 @@ describe('equalizeLayers', () => {
     const bias = (await constantOf(inputOf(conv, 2)).load()).data as Float32Array;
     const [before, after] = [(await weights(model))[0], (await weights(equalized))[0]];
     bias.forEach((b, c) => expect(b * (before[c * 3] / after[c * 3])).toBeCloseTo(SPREAD[c] * 0.5, 6));
+  });
+
+  it('case 1: no bias becomes louder than the loudest channel, however little the weights beside it are', async () => {
+    const model = twoConvs(relu);
+    const [conv] = model.graph.nodes;
+    const dead = (await weights(model))[0].map((w, i) => (i < 3 ? w * 1e-13 : w));
+    conv.setInput(1, model.graph.addInitializer('dead', memorySource(tensor(dead, [4, 3, 1, 1]))));
+    const { model: equalized, modified } = await equalizeLayers(model);
+    expect(modified).toBe(true);
+    const bias = (await constantOf(inputOf([...equalized.graph.nodes][0], 2)).load()).data as Float32Array;
+    expect(Math.abs(bias[0])).toBeLessThanOrEqual(SPREAD[1]);
   });
 
   it('case 1: depthwise and grouped second layers, pooling and Flatten before a Gemm', async () => {

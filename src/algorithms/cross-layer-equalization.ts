@@ -240,12 +240,26 @@ function equalizePair({ first, second }: Pair): boolean {
   const read = second.inputOf(count);
   const r1 = ranges(first, count, first.outputOf);
   const r2 = ranges(second, count, read);
-  const factors = Float64Array.from(r1, (range, i) => powerOfTwo(Math.sqrt(range / r2[i])));
+  const { bias } = first;
+  const loudest = Math.max(...r1, ...(bias ?? []).map(Math.abs));
+  const factors = Float64Array.from(r1, (range, i) =>
+    Math.max(powerOfTwo(Math.sqrt(range / r2[i])), leastFactor(bias?.[i], loudest)),
+  );
   if (factors.every((factor) => factor === 1)) return false;
   scale(first, (row, column) => 1 / factors[first.outputOf(row, column)]);
-  if (first.bias !== undefined) for (let c = 0; c < count; c++) first.bias[c] /= factors[c];
+  if (bias !== undefined) for (let c = 0; c < count; c++) bias[c] /= factors[c];
   scale(second, (row, column) => factors[read(row, column)]);
   return true;
+}
+
+/**
+ * A channel that is nearly dead is little but its bias, which a tiny factor would make louder than everything else on the
+ * grid: no bias grows beyond `loudest`. (Weights of 1e-13 beside a bias of 0.5: the outputs had 0 dB of signal to noise.)
+ */
+function leastFactor(bias: number | undefined, loudest: number): number {
+  return bias === undefined || bias === 0
+    ? 0
+    : Math.min(1, 2 ** Math.ceil(Math.log2(Math.abs(bias) / loudest)));
 }
 
 /** Multiplies by powers of two, which changes exponents alone. */

@@ -18,6 +18,7 @@ import { Emitter } from './emit.ts';
 import { gridOfTable, saturates } from './grids.ts';
 import type { JobOptions } from './job.ts';
 import type { NameStyle } from './names.ts';
+import { guardMovers } from './guard-movers.ts';
 import { CONVERT_RULES } from './option-rules.ts';
 import type { Plan, PlannedNode } from './plan.ts';
 import { policyOf } from './ops/index.ts';
@@ -82,6 +83,7 @@ export async function convert(model: Model, plan: Plan, options: ConvertOptions 
   await converter.constants(options);
   await converter.absorbClamps();
   const converted = writePairs(emitter, planned.selection, grids, options.dedicatedPairs ?? false);
+  guardMovers(copy, emitter);
   removeUnusedInPlace(copy);
   signModel(copy);
   const activations = [...Array.from(grids.used, ([name, grid]) => ({ name, ...grid })), ...converted];

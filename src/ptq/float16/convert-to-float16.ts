@@ -19,7 +19,7 @@ import { CastInserter } from './cast-inserter.ts';
 import { CLAMP_RULES, type ClampRange, type ClampRule } from './clamp-rules.ts';
 import type { Overflow } from './find-overflows.ts';
 import { inferKinds, type Kinds } from './infer-kinds.ts';
-import { unsetIntegerProducts } from './integer-products.ts';
+import { keepStoredProduct, unsetIntegerProducts } from './integer-products.ts';
 import { COPY_RULES } from '../option-rules.ts';
 import { KEEP_PRESETS, keepRule, type Kept, type KeepOptions, type KeepRule } from './keep.ts';
 import { ConstantNarrower } from './narrow-constants.ts';
@@ -100,13 +100,13 @@ export async function convertToFloat16(
   const cleaned = (await clean(model)).model;
   const copy = cleaned === model ? model.clone() : cleaned;
   const kinds = inferKinds(copy, dtype);
-  const assignment = await assignDTypes(copy, kinds, { dtype, keep, keepsIO });
+  const { keepIntegerProducts = false } = options;
+  const assignment = await assignDTypes(copy, kinds, { dtype, keep, keepsIO }, keepIntegerProducts);
   const converted = assignment.convertedCount();
   const skipped = assignment.skipped();
   checkConverts(converted, kinds, dtype);
 
-  const unset =
-    dtype === 'float16' ? unsetIntegerProducts(assignment, copy, options.keepIntegerProducts ?? false) : 0;
+  const unset = dtype === 'float16' ? unsetIntegerProducts(assignment, copy, keepIntegerProducts) : 0;
   const narrower = new ConstantNarrower(assignment, dtype, range, job);
   for (const graph of assignment.graphs) await narrower.convert(graph);
   const casts = insertCasts(assignment, kinds, dtype, job);
@@ -140,10 +140,17 @@ function insertCasts(
   return { inserted: inserter.inserted, removed: inserter.removed };
 }
 
-/** What becomes `dtype`: what `choice` says, without the nodes whose scales `dtype` cannot hold. */
-async function assignDTypes(model: Model, kinds: Kinds, choice: AssignOptions): Promise<Assignment> {
+/** What becomes `dtype`: what `choice` says, without nodes whose scales it cannot hold and products that would give zeros. */
+async function assignDTypes(
+  model: Model,
+  kinds: Kinds,
+  choice: AssignOptions,
+  keepIntegerProducts: boolean,
+): Promise<Assignment> {
   const scales = await smallScales(model, choice.dtype);
-  const keep: KeepRule = (node, isFloat) => choice.keep(node, isFloat) ?? scales.get(node);
+  const stored = (node: Node): Kept | undefined =>
+    choice.dtype === 'float16' ? keepStoredProduct(node, model, keepIntegerProducts) : undefined;
+  const keep: KeepRule = (node, isFloat) => choice.keep(node, isFloat) ?? scales.get(node) ?? stored(node);
   return new Assignment(model, kinds, { ...choice, keep });
 }
 

@@ -5,7 +5,10 @@
  * of If, Loop and Scan at every level, it is not.
  */
 import type { Model } from '../../graph/model.ts';
+import type { Node } from '../../graph/node.ts';
+import type { Value } from '../../graph/value.ts';
 import type { Assignment } from './assign.ts';
+import type { Kept } from './keep.ts';
 
 const INT8 = 4;
 
@@ -22,4 +25,33 @@ export function unsetIntegerProducts(assignment: Assignment, { graph: main }: Mo
     }
   }
   return count;
+}
+
+const STORED_PRODUCT: Kept = {
+  reason:
+    'onnxruntime would make a MatMulNBits of accuracy level 4 of it, which gives zeros in float16 on a CPU',
+  narrowConstants: true,
+};
+
+/**
+ * A product and the DequantizeLinear of its weight become a MatMulNBits of level 4 when they are loaded, whatever the file
+ * says: so both compute in float32, with `keep` in bodies alone. undefined for other nodes.
+ */
+export function keepStoredProduct(node: Node, { graph: main }: Model, keep: boolean): Kept | undefined {
+  if (keep && node.graph === main) return undefined;
+  const isStored = isProductOf(node, (weight) => isStoredWeight(weight?.producer));
+  const feedsOne =
+    isStoredWeight(node) &&
+    [...(node.outputs[0]?.consumers ?? [])].some((reader) =>
+      isProductOf(reader, (weight) => weight === node.outputs[0]),
+    );
+  return isStored || feedsOne ? STORED_PRODUCT : undefined;
+}
+
+function isProductOf(node: Node, isWeight: (value: Value | undefined) => boolean): boolean {
+  return (node.is('MatMul') || node.is('Gemm')) && isWeight(node.inputs[1]);
+}
+
+function isStoredWeight(node: Node | undefined): boolean {
+  return node?.is('DequantizeLinear') === true && node.inputs[0]?.constant !== undefined;
 }

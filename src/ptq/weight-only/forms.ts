@@ -94,6 +94,7 @@ export interface Form {
 }
 
 const MICROSOFT = 'com.microsoft';
+const EIGHT_BITS = 8;
 const LEAST_BLOCK = 16;
 
 const matMulNBits: Form = {
@@ -145,6 +146,12 @@ const matMulBnb4: Form = {
 };
 
 const dequantizedProduct: Form = {
+  obstacle: ({ node }, { bits }) => {
+    const isMerged = bits === EIGHT_BITS && node.inputs[0]?.producer?.is('DequantizeLinear') === true;
+    return isMerged
+      ? 'its input comes from a DequantizeLinear: onnxruntime 1.30 makes one integer product of both, and passes over the blocks'
+      : undefined;
+  },
   suffixes: ({ bits }) => ({
     codes: `_DQ_Q${bits}`,
     scales: '_DQ_scales',
@@ -199,6 +206,7 @@ const gatherBlockQuantized: Form = {
 
 const gatheredDequantize: Form = {
   ...dequantizedProduct,
+  obstacle: () => undefined,
   rewrite(rewriter, { node }, { codes, scales, zeroPoints }, { blockSize }) {
     const gather = (table: Value, part: NamedPart): Value =>
       rewriter.add({ opType: 'Gather', inputs: [table, inputOf(node, 1)], part });
@@ -213,7 +221,6 @@ const gatheredDequantize: Form = {
 };
 
 const ROW_ALIGNMENT = 16;
-const EIGHT_BITS = 8;
 
 /** One block a row, symmetric, whatever products have. */
 function rowSpec({ matrix: { cols } }: Target, settings: ComputeSettings): ComputeSettings {

@@ -7,7 +7,6 @@
  */
 import { factorInputs, type InputFactor } from '../../algorithms/input-factor.ts';
 import { CalibrationError } from '../../errors.ts';
-import type { Graph } from '../../graph/graph.ts';
 import type { Model } from '../../graph/model.ts';
 import { memorySource } from '../../graph/tensor-source.ts';
 import type { Value } from '../../graph/value.ts';
@@ -150,13 +149,13 @@ function withProducts(
   const { graph } = copy;
   const products = [...values].map(([name, size]) => {
     const value = present(graph.value(name), `${name}: expected a value of the main graph`);
-    return [name, productOf(graph, value, size)] as const;
+    return [name, productOf(copy, value, size)] as const;
   });
   graph.setOutputs([...graph.outputs, ...products.map(([, product]) => product)]);
   return { model: copy, outputs: new Map(products.map(([name, product]) => [name, product.name])) };
 }
 
-function productOf(graph: Graph, value: Value, size: number): Value {
+function productOf({ graph, opset }: Model, value: Value, size: number): Value {
   const shape = graph.addInitializer(
     graph.freshName(`${value.name}_flat_shape`),
     memorySource(tensor(BigInt64Array.of(-1n, BigInt(size)))),
@@ -166,7 +165,10 @@ function productOf(graph: Graph, value: Value, size: number): Value {
       graph.addNode({ opType, inputs, outputs: [graph.freshName(`${value.name}_${opType}`)], attributes }),
     );
   const flat = add('Reshape', [value, shape]);
-  const product = add('Gemm', [flat, flat], { transA: 1 });
+  // Before opset 11 a Gemm has to add something.
+  const zero = (): Value =>
+    graph.addInitializer(graph.freshName(`${value.name}_zero`), memorySource(tensor(Float32Array.of(0))));
+  const product = add('Gemm', [flat, flat, ...(opset < 11 ? [zero()] : [])], { transA: 1 });
   product.type = { kind: 'tensor', elementType: 'float32', dims: [size, size] };
   return product;
 }

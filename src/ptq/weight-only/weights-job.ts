@@ -120,7 +120,8 @@ export class WeightsJob {
   async #weight(form: Form, target: Target, settings: FormSettings): Promise<KnownWeight> {
     const byForm = this.#known.get(target.value) ?? new Map<string, KnownWeight>();
     this.#known.set(target.value, byForm);
-    const key = form.key(target, settings);
+    // A weight that one product reads as it lies and another one turned is cut into blocks along either axis.
+    const key = `${target.matrix.order} ${form.key(target, settings)}`;
     const known = byForm.get(key) ?? (await this.#store(form, target, settings));
     byForm.set(key, known);
     return known;
