@@ -2,10 +2,12 @@
  * What the presets for a destination are decided by: each choice beside its alternative, on the same samples and the
  * same runtime. Error of the first output against float, and the least of some timed runs, one thread.
  * Run after a build: `npx tsx --tsconfig tsconfig.run.json bench/presets.ts MODEL.onnx [SAMPLES.npz]`; without samples
- * the inputs are seeded noise, ids below 1000, masks of ones.
+ * the inputs are seeded noise, ids below 1000, masks of ones. `--token` instead of a model: eight products with one token of
+ * 1024 features, which is what a decoder does to write.
  */
 import { tensor, type Tensor, QConfigMapping } from 'zeropoint';
 import {
+  buildModel,
   compareOutputs,
   convertToFloat16,
   measureLatency,
@@ -17,6 +19,7 @@ import {
   ortWeb,
   quantizeDynamic,
   quantizeStatic,
+  quantizeWeights,
   readModel,
   storeWeights,
   staticQConfigMapping,
@@ -27,14 +30,14 @@ import {
 
 const [path, samples] = process.argv.slice(2);
 if (path === undefined) {
-  console.error('presets: expected a model');
+  console.error('presets: expected a model, or --token');
   process.exit(2);
 }
 const BATCHES = 16;
 const ROUNDS = 30;
 const FREE_AXIS = 128;
 
-const model = await readModel(path);
+const model = path === '--token' ? products() : await readModel(path);
 const batches = samples === undefined ? noise(model) : await read(model, samples);
 
 /** Gather: tables are stored as codes whatever else is done. */
@@ -47,6 +50,7 @@ const WAYS: Readonly<Record<string, () => Promise<{ readonly model: Model }>>> =
   'static, depthwise Conv in float': () => staticBy(withoutDepthwise(model)),
   dynamic: () => quantizeDynamic(model),
   'int8 for storage': () => storeWeights(model),
+  'weights, 4 bits': () => quantizeWeights(model),
   float16: () => convertToFloat16(model),
 };
 
@@ -69,6 +73,24 @@ function withoutDepthwise({ graph }: Model): QConfigMapping {
     }
   }
   return mapping;
+}
+
+function products(): Model {
+  const features = 1024;
+  let state = 2;
+  const weight = (): Tensor =>
+    tensor(
+      Float32Array.from({ length: features * features }, () => {
+        state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+        return (state / 2 ** 31 - 1) / 16;
+      }),
+      [features, features],
+    );
+  return buildModel((b) => {
+    let x = b.input('x', 'float32', [1, features]);
+    for (let i = 0; i < 8; i++) x = b.op('Relu', [b.op('MatMul', [x, b.constant(`w${i}`, weight())])]);
+    b.output(x, 'y', 'float32');
+  });
 }
 
 async function read(of: Model, file: string): Promise<readonly Feeds[]> {

@@ -20,8 +20,9 @@ export interface TargetFacts {
   readonly float32Only: readonly string[];
 }
 
+/** `bench/presets.ts --token` prints the figure. */
 const NO_BLOCK_KERNEL =
-  'WebAssembly has no kernel for blocks: MatMulNBits unpacks its weight at each call (a token 15 times as slow as in float)';
+  'WebAssembly has no kernel for blocks: MatMulNBits unpacks its weight at each call (a token 9 times as slow as in float)';
 const FLOAT_ONLY = 'WebGPU has no integer products: nodes with quantized activations go back to the CPU';
 
 /** One row a target; the key is its name, here and in `getDefaultQConfigMapping`. */
