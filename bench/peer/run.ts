@@ -6,7 +6,7 @@
  *   npx tsx --tsconfig tsconfig.run.json bench/peer/run.ts FOLDER [--rounds 3] [--only PATTERN] [--write]
  *
  * after a build. Python: ZEROPOINT_PYTHON, else .venv/bin/python. `--only 'minilm: (static|weights)'` takes the jobs
- * whose line, `model: job`, the pattern finds; `--write` writes docs/peers.md.
+ * whose line, `model: job`, the pattern finds; `--write` writes their rows into docs/peers.md.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
@@ -117,6 +117,24 @@ const text = report(rows);
 console.log(`\n${text}`);
 if (values.write === true) {
   const path = local('../../docs/peers.md');
-  const [head] = readFileSync(path, 'utf8').split('<!-- figures -->');
-  writeFileSync(path, `${head}<!-- figures -->\n\n${cpus().length} cores, ${cpus()[0].model}.\n\n${text}\n`);
+  const [head, before] = readFileSync(path, 'utf8').split('<!-- figures -->');
+  const machine = `${cpus().length} cores, ${cpus()[0].model}.`;
+  writeFileSync(path, `${head}<!-- figures -->\n\n${machine}\n\n${withRowsOf(before, text)}\n`);
+}
+
+/** The new table, and of the old one the rows whose jobs were not run. */
+function withRowsOf(before: string, table: string): string {
+  const rowsIn = (part: string): Map<string, string> =>
+    new Map(
+      part
+        .split('\n')
+        .filter((line) => /^\| \w/.test(line) && !line.startsWith('| model '))
+        .map((line) => [line.split(' | ').slice(0, 2).join(': ').slice(2), line]),
+    );
+  const known = new Map([...rowsIn(before), ...rowsIn(table)]);
+  const order = Object.entries(JOBS).flatMap(([model, jobs]) =>
+    Object.keys(jobs).map((job) => `${model}: ${job}`),
+  );
+  const heading = table.split('\n').slice(0, 2);
+  return [...heading, ...order.flatMap((name) => known.get(name) ?? [])].join('\n');
 }
