@@ -131,6 +131,69 @@ describe('README.md', () => {
     expect(withVariantsInReadme(`${README}\n${SECTION}`, facts)).toBe(`${README}\n${SECTION}`);
   });
 
+  const withOld = (heading: string): string => `# A\n\n${heading}\n\nold\n\n`;
+
+  it.each([
+    ['License\n-------'],
+    ['License\n===='],
+    ['The license\nof mine\n---'],
+    ['<h2>License</h2>'],
+    ['<div align="center">\n<h2 align="center">\n  License\n</h2>\n\n</div>'],
+    ['<h2>\n  <a name="license"></a>License</h2>'],
+    ['# License #'],
+    ['##'],
+    ['---'],
+    ['* * *'],
+  ])('has the section end before %j', (next) => {
+    const rest = `${next}\nMIT, text of mine\n`;
+    const after = withVariantsInReadme(withOld('## Applied Quantizations') + rest, facts);
+    expect(after).toBe(`# A\n\n${SECTION}\n${rest}`);
+    expect(withVariantsInReadme(after, facts)).toBe(after);
+  });
+
+  it.each([
+    ['- old\n- older\n\n### Next\n---still text'],
+    ['```sh\n# not a heading\nnor this\n---\n```sh\n## nor this, in the same code\n```'],
+    ['1. ```sh\n   # not a heading\n   ```'],
+    ['<!-- old:\n## Gone\n-->'],
+    ['<pre>\n## Text\n</pre>'],
+    ['    ## Code\n    ---'],
+    ['> ## Quoted'],
+    ['- ```\n  # a fence that the item ends'],
+    ['- item\ntext of it\n\ntext\n```\n# not a heading\n```'],
+  ])('does not have it end in %j', (inside) => {
+    const text = `${withOld('## Applied Quantizations')}${inside}\n\n## Next\n`;
+    expect(withVariantsInReadme(text, facts)).toBe(`# A\n\n${SECTION}\n## Next\n`);
+  });
+
+  it.each([
+    ['Applied Quantizations\n---'],
+    ['## applied quantizations ##'],
+    ['<h2>Applied Quantizations</h2>'],
+    ['<h2 align="center">\nApplied Quantizations\n</h2>'],
+  ])('finds the section under %j', (heading) => {
+    expect(withVariantsInReadme(`${withOld(heading)}## Next\n`, facts)).toBe(`# A\n\n${SECTION}\n## Next\n`);
+  });
+
+  it.each([
+    ['<!--\n## Applied Quantizations\n\nlater\n-->'],
+    ['<!-- a\n\nApplied Quantizations\n---\n-->'],
+    ['~~~\n```\n## Applied Quantizations\n~~~'],
+    ['````\n```\n## Applied Quantizations\n````'],
+    ['- ```\n  ## Applied Quantizations\n  ```'],
+    ['- Applied Quantizations\n---'],
+    ['    Applied Quantizations\n---'],
+    ['text\nApplied Quantizations\n---'],
+  ])('does not take %j for it', (text) => {
+    expect(withVariantsInReadme(`# A\n\n${text}\n`, facts)).toBe(`# A\n\n${text}\n\n${SECTION}`);
+  });
+
+  it('finds the section where line ends are mixed, and keeps those of the rest', () => {
+    const text = '# A\r\n\ntext\n## Applied Quantizations\n\nold\r\n## Next\n\r\ntext\n';
+    const section = SECTION.replaceAll('\n', '\r\n');
+    expect(withVariantsInReadme(text, facts)).toBe(`# A\r\n\ntext\n${section}\r\n## Next\n\r\ntext\n`);
+  });
+
   it('keeps line ends', () => {
     const crlf = withVariantsInReadme(README.replaceAll('\n', '\r\n'), facts);
     expect(crlf).toBe(`${README}\n${SECTION}`.replaceAll('\n', '\r\n'));

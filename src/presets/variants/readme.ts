@@ -2,6 +2,7 @@
 import { checkOptions, type Rule } from '../../errors/check-options.ts';
 import { listOf, numberFrom, recordOf, TEXT } from '../../errors/option-rules.ts';
 import { variantFile, VARIANT_DTYPES, type VariantDType } from './dtypes.ts';
+import { markdownHeadings } from './markdown-headings.ts';
 
 /** What {@link withVariantsInReadme} lists. */
 export interface ReadmeFacts {
@@ -22,54 +23,23 @@ const RULES = {
 const TITLE = 'Applied Quantizations';
 
 /**
- * The text of README.md with its section "Applied Quantizations" as the facts say: replaced where there is one, else put at
- * the end. Front matter and everything else stay as they are.
+ * The text of README.md with its section "Applied Quantizations" as the facts say: replaced where there is one, up to the next
+ * heading of its level or a rule, else put at the end. Front matter and everything else stay as they are.
  *
  * @example withVariantsInReadme(text, { bases: ['model'], sizes: { 'model_q4.onnx': 1234567 } })
  */
 export function withVariantsInReadme(text: string, facts: ReadmeFacts): string {
   checkOptions('withVariantsInReadme', facts, RULES);
   const newline = text.includes('\r\n') ? '\r\n' : '\n';
-  const lines = text.split(newline);
-  const headings = headingsOf(lines);
+  // With their ends, which one file may mix.
+  const lines = text.match(/[^\r\n]*(?:\r\n|\r|\n|$)/g) ?? [];
+  const headings = markdownHeadings(lines);
   const found = headings.find(({ title }) => title.toLowerCase() === TITLE.toLowerCase());
-  const section = sectionLines(facts, found?.level ?? 2);
-  if (found === undefined) {
-    const before = text === '' ? '' : text.trimEnd() + newline + newline;
-    return before + section.join(newline) + newline;
-  }
+  const section = sectionLines(facts, found?.level ?? 2).join(newline) + newline;
+  if (found === undefined) return (text === '' ? '' : text.trimEnd() + newline + newline) + section;
   const next = headings.find(({ line, level }) => line > found.line && level <= found.level);
-  const rest = next === undefined ? [''] : ['', ...lines.slice(next.line)];
-  return [...lines.slice(0, found.line), ...section, ...rest].join(newline);
-}
-
-interface Heading {
-  readonly line: number;
-  readonly level: number;
-  readonly title: string;
-}
-
-/** Headings with `#`, without what looks like one in front matter or in code. */
-function headingsOf(lines: readonly string[]): Heading[] {
-  const headings: Heading[] = [];
-  let fence: string | undefined;
-  const begin = frontMatterEnd(lines);
-  for (let line = begin; line < lines.length; line++) {
-    const mark = /^ {0,3}(`{3,}|~{3,})/.exec(lines[line])?.[1];
-    if (mark !== undefined) {
-      if (fence === undefined) fence = mark;
-      else if (mark[0] === fence[0] && mark.length >= fence.length) fence = undefined;
-      continue;
-    }
-    const [, hashes, title] = /^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$/.exec(lines[line]) ?? [];
-    if (fence === undefined && hashes !== undefined) headings.push({ line, level: hashes.length, title });
-  }
-  return headings;
-}
-
-function frontMatterEnd(lines: readonly string[]): number {
-  if (lines[0]?.trimEnd() !== '---') return 0;
-  return lines.findIndex((line, i) => i > 0 && line.trimEnd() === '---') + 1;
+  const rest = next === undefined ? '' : newline + lines.slice(next.line).join('');
+  return lines.slice(0, found.line).join('') + section + rest;
 }
 
 function sectionLines({ bases, sizes, reasons = {} }: ReadmeFacts, level: number): string[] {
