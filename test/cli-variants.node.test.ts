@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { tensor } from 'zeropoint';
 import { buildModel, readModel, VARIANT_DTYPES, variantFile as nameOf, writeModel } from 'zeropoint/onnx';
 import { listing, temporaryFolder, useCli } from './support/cli.ts';
-import { noise, saveModel, twoInputs } from './support/cli-models.ts';
+import { noise, saveModel, torchNamed, twoInputs } from './support/cli-models.ts';
 import { countOps, variantFile } from './support/variants.ts';
 
 const zeropoint = useCli();
@@ -215,6 +215,20 @@ describe('one dtype for a page', () => {
       3,
       expect.stringMatching(/expected a dtype of at most 1000 bytes, got \d+ for the smallest, q4f16/),
     ]);
+  });
+
+  it('--max-size of a float model whose external data pages do not find: not fp32, and a line says why', async () => {
+    const cwd = repository({ models: {} });
+    for (const [name, bytes] of Object.entries(await torchNamed(twoInputs()))) {
+      writeFileSync(join(cwd, 'onnx', name), bytes);
+    }
+    // What an earlier export left is none of this model's.
+    writeFileSync(join(cwd, 'onnx/model.onnx_data'), 'old');
+    const { code, stdout } = await zeropoint(['variants', '.', '--max-size', '1MB', '--no-verify'], { cwd });
+    expect(code).toBe(0);
+    expect(stdout).toContain('dtype for pages: "fp16"\n');
+    expect(stdout).toContain('model.onnx: pages cannot load it: its external data is in model.onnx.data, ');
+    expect(JSON.parse(text(cwd, 'config.json'))['transformers.js_config']).toEqual({ dtype: 'fp16' });
   });
 });
 

@@ -15,7 +15,7 @@ import {
   type VariantDType,
   type VariantsOptions,
 } from 'zeropoint/onnx';
-import { convNet, noise, purelyConv, twoInputs } from './support/cli-models.ts';
+import { convNet, noise, purelyConv, torchNamed, twoInputs } from './support/cli-models.ts';
 import { countOps, variantFile, variantModel } from './support/variants.ts';
 
 type Files = Map<string, Uint8Array>;
@@ -145,6 +145,29 @@ describe('which files', () => {
     ).toMatchObject({
       MatMul: 2,
     });
+  });
+
+  it('a float model whose external data pages do not find says so, and is not what maxSize chooses', async () => {
+    const source = await torchNamed(twoInputs());
+    const { bases, dtype, variants: made } = await variants(source, intoMemory({ maxSize: 1e6 }).options);
+    expect(bases[0]).toMatchObject({
+      externalData: ['model.onnx.data'],
+      note: 'pages cannot load it: its external data is in model.onnx.data, transformers.js looks for model.onnx_data',
+    });
+    expect([dtype, made.map(({ file }) => file)]).toEqual(['fp16', ['model_fp16.onnx']]);
+    await expect(variants(source, intoMemory({ maxSize: 1 }).options)).rejects.toThrow(
+      /got \d+ for the smallest, bnb4/,
+    );
+    // It has nothing to do in q8.
+    const idle = await torchNamed(
+      buildModel((b) => {
+        const sum = b.op('Add', [b.input('x', 'float32', [64]), b.constant('w', noise([64]))]);
+        b.output(sum, 'y', 'float32', [64]);
+      }),
+    );
+    await expect(variants(idle, intoMemory({ maxSize: 1e6, dtypes: ['q8'] }).options)).rejects.toThrow(
+      'got none that pages can load (model.onnx: pages cannot load it: its external data is in model.onnx.data',
+    );
   });
 
   it('a base file with nothing to do is copied if another has something, and the dtype left out if none has', async () => {

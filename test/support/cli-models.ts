@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { zipSync } from 'fflate';
 import { tensor, type Tensor } from 'zeropoint';
-import { buildModel, encodeNpy, writeModel, type Model } from 'zeropoint/onnx';
+import { buildModel, encodeNpy, MemorySink, writeModel, type Model } from 'zeropoint/onnx';
 
 /** Values in [-1, 1) that look random; the same for the same arguments. */
 export function noise(shape: readonly number[], seed = 1): Tensor {
@@ -64,6 +64,16 @@ export async function saveModel(
   const path = join(folder, name);
   await writeModel(model, path);
   return path;
+}
+
+/** model.onnx and its external data, by name, with the name of the latter that torch.onnx gives it. */
+export async function torchNamed(model: Model): Promise<Readonly<Record<string, Uint8Array>>> {
+  const sink = new MemorySink('model.onnx');
+  await writeModel(model, sink, { externalData: { threshold: 0 } });
+  // Of the same length, so that no other byte changes.
+  const text = Buffer.from(sink.bytes).toString('latin1').replaceAll('model.onnx_data', 'model.onnx.data');
+  const data = sink.files.get('model.onnx_data') ?? new Uint8Array();
+  return { 'model.onnx': Buffer.from(text, 'latin1'), 'model.onnx.data': data };
 }
 
 /** An .npz file, packed. */

@@ -14,6 +14,7 @@ export function variantsSummary(outcome: VariantsOutcome, words: VariantsWords):
   const parts = [head, table(cells, ['left', 'right', 'right', 'right', 'left'])];
   const notes = [
     ...(outcome.dtype === undefined ? [] : [`dtype for pages: ${JSON.stringify(outcome.dtype)}`]),
+    ...bases.flatMap(({ file, note }) => (note === undefined ? [] : [`${file}: ${note}`])),
     ...skipped.map(({ dtype, reason }) => `no ${dtype}: ${reason}`),
     ...variants.flatMap(({ file, note }) => (note === undefined ? [] : [`${file} is a ${note}`])),
     ...(changed.length === 0 ? [] : [`changed: ${changed.join(', ')}`]),

@@ -236,6 +236,12 @@ async function sizesIn(folder: string): Promise<ReadonlyMap<string, number>> {
   return sizes;
 }
 
+/** Files of external data that pages are to load for a float model, whatever lies beside it; undefined for other models. */
+function chunksOf(file: string, bases: VariantsResult['bases']): number | undefined {
+  const base = bases.find((candidate) => candidate.file === file);
+  return base?.note === undefined ? base?.externalData.length : 0;
+}
+
 /** New texts of config.json and README.md, if they change. A folder without config.json is no repository: nothing of its is touched. */
 function changedTexts(
   { bases, skipped, dtype }: VariantsResult,
@@ -245,7 +251,9 @@ function changedTexts(
   if (config === undefined) return {};
   const models = [...sizes.keys()].filter((name) => name.endsWith('.onnx'));
   const partsOf = (file: string): string[] => [...sizes.keys()].filter((name) => isDataOf(name, file));
-  const chunks = Object.fromEntries(models.map((file) => [file, partsOf(file).length]));
+  const chunks = Object.fromEntries(
+    models.map((file) => [file, chunksOf(file, bases) ?? partsOf(file).length]),
+  );
   const total = (file: string): number =>
     [file, ...partsOf(file)].reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
   const facts = {

@@ -20,6 +20,8 @@ export interface BaseFile {
   readonly size: number;
   /** Its files of external data. */
   readonly externalData: readonly string[];
+  /** Present if pages cannot load it as it is: transformers.js looks for its external data under other names. */
+  readonly note?: string;
 }
 
 export interface OpenedBase extends BaseFile {
@@ -75,13 +77,24 @@ async function openBase(
   };
   const model = await readModel(named(source, file), { externalData: find, maxStructureBytes });
   const sizes = [...external.values()].map(({ size }) => size);
+  const externalData = [...external.keys()];
+  const note = notFound(file, externalData);
   return {
     base,
     file,
     model,
-    externalData: [...external.keys()],
+    externalData,
     size: sizes.reduce((sum, size) => sum + size, source.size),
+    ...(note !== undefined && { note }),
   };
+}
+
+/** Pages cannot list a folder: transformers.js knows the names of external data from the model's. */
+function notFound(file: string, externalData: readonly string[]): string | undefined {
+  const wanted = externalData.map((_, i) => `${file}_data${i === 0 ? '' : `_${i}`}`);
+  const other = externalData.find((name) => !wanted.includes(name));
+  if (other === undefined) return undefined;
+  return `pages cannot load it: its external data is in ${other}, transformers.js looks for ${wanted.join(', ')}`;
 }
 
 /** Blobs and bytes go by what they are called here. */

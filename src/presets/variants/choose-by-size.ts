@@ -8,7 +8,8 @@ import type { VariantsJob, VariantsOptions } from './types.ts';
 import { VariantWriter } from './variant-writer.ts';
 
 /**
- * Makes one after the other, the best first, writes none, and stops at the first that fits.
+ * Makes one after the other, the best first, writes none, and stops at the first that fits. Float is none of them if pages
+ * cannot load it.
  *
  * @throws QuantError BUDGET_EXCEEDED, with the smallest and its size, if none fits
  */
@@ -18,8 +19,10 @@ export async function chooseBySize(
   options: VariantsOptions & { readonly preset: VariantPreset },
   job: VariantsJob,
 ): Promise<VariantDType | 'fp32'> {
-  const sizes = new Map<VariantDType | 'fp32', number>([['fp32', sum(bases)]]);
-  if (sum(bases) <= maxSize) return 'fp32';
+  const sizes = new Map<VariantDType | 'fp32', number>();
+  const notes = bases.flatMap(({ file, note }) => (note === undefined ? [] : [`${file}: ${note}`]));
+  if (notes.length === 0) sizes.set('fp32', sum(bases));
+  if (notes.length === 0 && sum(bases) <= maxSize) return 'fp32';
   const { dtypes = VARIANT_DTYPES } = options;
   // VARIANT_DTYPES is in the order of how close they are to float.
   for (const dtype of VARIANT_DTYPES.filter((name) => dtypes.includes(name))) {
@@ -30,15 +33,24 @@ export async function chooseBySize(
     if (size <= maxSize) return dtype;
     sizes.set(dtype, size);
   }
-  const [smallest, size] = [...sizes].reduce((least, entry) => (entry[1] < least[1] ? entry : least));
-  throw new QuantError(
-    `variants: expected a dtype of at most ${maxSize} bytes, got ${size} for the smallest, ${smallest}`,
-    {
-      code: 'BUDGET_EXCEEDED',
-      hint: 'Allow more, allow more dtypes, or take a smaller model.',
-      details: { maxSize, sizes: Object.fromEntries(sizes) },
-    },
-  );
+  throw noneFits(maxSize, sizes, notes);
+}
+
+function noneFits(
+  maxSize: number,
+  sizes: ReadonlyMap<VariantDType | 'fp32', number>,
+  notes: readonly string[],
+): QuantError {
+  const [least] = [...sizes].toSorted(([, a], [, b]) => a - b);
+  const got =
+    least === undefined
+      ? `none that pages can load (${notes.join('; ')})`
+      : `${least[1]} for the smallest, ${least[0]}`;
+  return new QuantError(`variants: expected a dtype of at most ${maxSize} bytes, got ${got}`, {
+    code: 'BUDGET_EXCEEDED',
+    hint: 'Allow more, allow more dtypes, or take a smaller model.',
+    details: { maxSize, sizes: Object.fromEntries(sizes) },
+  });
 }
 
 function sum(files: readonly { readonly size: number }[]): number {

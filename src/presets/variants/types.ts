@@ -18,7 +18,8 @@ export interface VariantsOptions extends Pick<ReadModelOptions, 'maxStructureByt
   readonly plan?: VariantPlan;
   /**
    * Bytes of all files that a page loads: only the best dtype that fits is made, the same for all base files. In the order
-   * fp32, fp16, q8, int8, uint8, q4, q4f16, bnb4, as far as `dtypes` has them (default: all; fp32 is always tried).
+   * fp32, fp16, q8, int8, uint8, q4, q4f16, bnb4, as far as `dtypes` has them (default: all; fp32 is
+   * always tried, unless `note` of a base file says that pages cannot load it).
    */
   readonly maxSize?: number;
   /** Default `web`. */
