@@ -295,6 +295,24 @@ describe('bad input: exit code 1, a reason, and the folder as it was', () => {
     expect(text(cwd, 'config.json')).toBe('{"model_type": "bert",}');
   });
 
+  it('a config.json and a README.md that cannot be read, unless they are left alone', async () => {
+    const cwd = repository({ models: { 'model.onnx': 'mlp' } });
+    rmSync(join(cwd, 'config.json'));
+    mkdirSync(join(cwd, 'config.json'));
+    expect(await refused(cwd, [])).toMatch(
+      /config\.json: expected a file that can be read, .*\n.*--no-config/,
+    );
+    const words = ['variants', '.', '--dtype', 'q4', '--no-verify', '--no-config'];
+    expect((await zeropoint(words, { cwd })).code).toBe(0);
+    expect(text(cwd, 'README.md')).toContain('- ✅ `q4`');
+    rmSync(join(cwd, 'README.md'));
+    mkdirSync(join(cwd, 'README.md'));
+    expect(await refused(cwd, ['--no-config'])).toMatch(
+      /README\.md: expected a file that can be read, .*\n.*--no-readme/,
+    );
+    expect((await zeropoint([...words, '--no-readme', '--force'], { cwd })).code).toBe(0);
+  });
+
   it('a quantized model says what it holds; --force goes on with what is float', async () => {
     const cwd = repository({ models: { 'model.onnx': 'mlp' } });
     const words = ['variants', 'onnx', '--compat', 'transformersjs-3', '--dtype', 'q4', '--no-verify'];

@@ -14,6 +14,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { FormatError, QuantError } from 'zeropoint';
 import type { ModelFiles } from 'zeropoint/onnx';
 import { isFolder } from '../files.ts';
+import type { VariantsWords } from '../verbs/variants.ts';
 
 export interface VariantsPlace {
   /** Models to look at, by name; values are paths. */
@@ -22,16 +23,21 @@ export interface VariantsPlace {
   readonly folder: string;
   /** Of config.json and README.md. */
   readonly root: string;
-  /** Text of config.json; undefined if there is none. */
+  /** Whether there is a config.json. */
+  readonly isRepository: boolean;
+  /** Text of config.json; undefined if there is none, or it is left alone. */
   readonly config: string | undefined;
-  /** Text of README.md; undefined if there is none. */
+  /** Text of README.md; undefined if there is none, or it is left alone. */
   readonly readme: string | undefined;
   /** Said once: base files lie where transformers.js does not look. */
   readonly warning: string | undefined;
 }
 
+/** Which texts are looked at. */
+type TextWords = Pick<VariantsWords, 'config' | 'readme'>;
+
 /** @throws FormatError for what is no file or folder, QuantError for models that are there twice */
-export async function findPlace(source: string): Promise<VariantsPlace> {
+export async function findPlace(source: string, words: TextWords): Promise<VariantsPlace> {
   const path = resolve(source);
   const info = await stat(path).catch(() => undefined);
   if (info === undefined) {
@@ -44,23 +50,26 @@ export async function findPlace(source: string): Promise<VariantsPlace> {
   if (!info.isDirectory()) {
     const folder = dirname(path);
     const root = basename(folder) === 'onnx' ? dirname(folder) : folder;
-    return { files: { [basename(path)]: path }, folder, root, ...(await texts(root)), warning: undefined };
+    const files = { [basename(path)]: path };
+    return { files, folder, root, ...(await texts(root, words)), warning: undefined };
   }
-  return basename(path) === 'onnx' ? placeOf(path, dirname(path), path) : placeOfRoot(path);
+  return basename(path) === 'onnx'
+    ? placeOf({ models: path, root: dirname(path), folder: path }, words)
+    : placeOfRoot(path, words);
 }
 
-async function placeOfRoot(root: string): Promise<VariantsPlace> {
+async function placeOfRoot(root: string, words: TextWords): Promise<VariantsPlace> {
   const inner = join(root, 'onnx');
   const [outside, inside] = [await modelsIn(root), (await isFolder(inner)) ? await modelsIn(inner) : []];
   if (inside.length === 0) {
-    const hasConfig = (await texts(root)).config !== undefined;
-    const place = await placeOf(root, root, hasConfig ? inner : root);
+    const folder = (await hasConfig(root)) ? inner : root;
+    const place = await placeOf({ models: root, root, folder }, words);
     const warning =
       'transformers.js looks for models in onnx/: move the float ones there too, for dtype fp32';
-    return hasConfig && outside.length > 0 ? { ...place, warning } : place;
+    return folder === inner && outside.length > 0 ? { ...place, warning } : place;
   }
   const twice = outside.find((file) => inside.includes(file));
-  if (twice === undefined) return placeOf(inner, root, inner);
+  if (twice === undefined) return placeOf({ models: inner, root, folder: inner }, words);
   throw new QuantError(`${twice}: expected it in one place, got it in ${root} and in ${inner}`, {
     code: 'OUTPUT_EXISTS',
     hint: `Name the folder that counts: ${inner}.`,
@@ -68,10 +77,13 @@ async function placeOfRoot(root: string): Promise<VariantsPlace> {
   });
 }
 
-async function placeOf(models: string, root: string, folder: string): Promise<VariantsPlace> {
+async function placeOf(
+  { models, root, folder }: Readonly<Record<'models' | 'root' | 'folder', string>>,
+  words: TextWords,
+): Promise<VariantsPlace> {
   const names = await modelsIn(models);
   const files = Object.fromEntries(names.map((name) => [name, join(models, name)]));
-  return { files, folder, root, ...(await texts(root)), warning: undefined };
+  return { files, folder, root, ...(await texts(root, words)), warning: undefined };
 }
 
 /** Without those that are hidden: unfinished files of others. */
@@ -81,10 +93,19 @@ async function modelsIn(folder: string): Promise<readonly string[]> {
   return names.filter((name) => /^[^.].*\.onnx$/.test(name)).toSorted();
 }
 
-async function texts(root: string): Promise<Pick<VariantsPlace, 'config' | 'readme'>> {
+async function hasConfig(root: string): Promise<boolean> {
+  return (await stat(join(root, 'config.json')).catch(() => undefined)) !== undefined;
+}
+
+/** What is left alone need not be readable. */
+async function texts(
+  root: string,
+  { config, readme }: TextWords,
+): Promise<Pick<VariantsPlace, 'isRepository' | 'config' | 'readme'>> {
   return {
-    config: await readText(join(root, 'config.json')),
-    readme: await readText(join(root, 'README.md')),
+    isRepository: await hasConfig(root),
+    config: config ? await readText(join(root, 'config.json')) : undefined,
+    readme: readme ? await readText(join(root, 'README.md')) : undefined,
   };
 }
 

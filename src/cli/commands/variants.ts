@@ -52,7 +52,7 @@ interface Job {
 
 export async function makeVariants(source: string, words: VariantsWords): Promise<void> {
   await runVerb(words, async (context) => {
-    const place = await findPlace(source);
+    const place = await findPlace(source, words);
     const plan = words.plan === undefined ? undefined : await readVariantPlan(words.plan);
     const job = { place, words, options: { ...optionsOf(place, words), ...(plan && { plan }) }, context };
     if (place.warning !== undefined) context.progress.note(place.warning);
@@ -102,7 +102,7 @@ function planError(path: string, got: string, cause?: unknown): FormatError {
 /** A config.json that cannot be read stops everything now, not when all is done. */
 function optionsOf({ config }: VariantsPlace, words: VariantsWords): Omit<VariantsOptions, 'open'> {
   const { dtype: dtypes, compat, externalData, maxSize, force = false } = words;
-  const found = config === undefined || !words.config ? undefined : modelTypeOf(config);
+  const found = config === undefined ? undefined : modelTypeOf(config);
   const { modelType = found } = words;
   return {
     ...(dtypes && { dtypes }),
@@ -246,9 +246,9 @@ function chunksOf(file: string, bases: VariantsResult['bases']): number | undefi
 function changedTexts(
   { bases, skipped, dtype }: VariantsResult,
   sizes: ReadonlyMap<string, number>,
-  { place: { config, readme = '' }, words }: Job,
+  { place: { isRepository, config, readme = '' }, words }: Job,
 ): Record<string, string> {
-  if (config === undefined) return {};
+  if (!isRepository) return {};
   const models = [...sizes.keys()].filter((name) => name.endsWith('.onnx'));
   const partsOf = (file: string): string[] => [...sizes.keys()].filter((name) => isDataOf(name, file));
   const chunks = Object.fromEntries(
@@ -261,10 +261,14 @@ function changedTexts(
     sizes: Object.fromEntries(models.map((file) => [file, total(file)])),
     reasons: Object.fromEntries(skipped.map(({ dtype, reason }: SkippedVariant) => [dtype, reason])),
   };
-  const texts = {
-    'config.json': words.config ? withVariantsInConfig(config, { chunks, ...(dtype && { dtype }) }) : config,
-    'README.md': words.readme ? withVariantsInReadme(readme, facts) : readme,
-  };
-  const old: Readonly<Record<string, string>> = { 'config.json': config, 'README.md': readme };
-  return Object.fromEntries(Object.entries(texts).filter(([name, text]) => text !== old[name]));
+  const texts: Record<string, string> = {};
+  if (config !== undefined) {
+    const text = withVariantsInConfig(config, { chunks, ...(dtype && { dtype }) });
+    if (text !== config) texts['config.json'] = text;
+  }
+  if (words.readme) {
+    const text = withVariantsInReadme(readme, facts);
+    if (text !== readme) texts['README.md'] = text;
+  }
+  return texts;
 }
