@@ -1,5 +1,15 @@
 /** `zeropoint variants`: a folder as transformers.js has it, from float models. */
-import { chmodSync, copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -113,6 +123,24 @@ describe('zeropoint variants', () => {
     const { code, stderr } = await zeropoint(['variants', '.', '--dtype', 'fp16'], { cwd });
     expect([code, stderr]).toEqual([0, expect.stringContaining('move the float ones there')]);
     expect(listing(cwd)).toEqual(['README.md', 'config.json', 'model.onnx', 'onnx', 'onnx/model_fp16.onnx']);
+  });
+
+  it('a config.json and a README.md that are links, as in a Hugging Face cache, become files; what they point to stays', async () => {
+    const cwd = repository({ models: {} });
+    mkdirSync(join(cwd, 'blobs'));
+    copyFileSync(fileURLToPath(variantFile('mlp')), join(cwd, 'blobs/model'));
+    symlinkSync('../blobs/model', join(cwd, 'onnx/model.onnx'));
+    for (const name of ['config.json', 'README.md']) {
+      renameSync(join(cwd, name), join(cwd, 'blobs', name));
+      symlinkSync(`blobs/${name}`, join(cwd, name));
+    }
+    const words = ['variants', '.', '--dtype', 'q4', '--external-data', '1KB'];
+    const { code, stderr } = await zeropoint(words, { cwd });
+    expect([code, stderr]).toEqual([0, '']);
+    expect(text(cwd, 'blobs/config.json')).toBe(CONFIG);
+    expect(text(cwd, 'blobs/README.md')).toBe(README);
+    expect(text(cwd, 'config.json')).toContain('"model_q4.onnx"');
+    expect(text(cwd, 'README.md')).toContain('- ✅ `q4`');
   });
 
   it('one model: variants go beside it, and no README.md is touched that is no model card', async () => {
@@ -311,6 +339,17 @@ describe('bad input: exit code 1, a reason, and the folder as it was', () => {
       /README\.md: expected a file that can be read, .*\n.*--no-readme/,
     );
     expect((await zeropoint([...words, '--no-readme', '--force'], { cwd })).code).toBe(0);
+  });
+
+  it('a README.md that is a link to nothing: before anything is made', async () => {
+    const cwd = repository({ models: { 'model.onnx': 'mlp' } });
+    rmSync(join(cwd, 'README.md'));
+    symlinkSync('nowhere', join(cwd, 'README.md'));
+    // It would come first if models were read first.
+    writeFileSync(join(cwd, 'onnx/model.onnx'), 'no model');
+    expect(await refused(cwd, [])).toMatch(
+      /README\.md: expected no file there, got something else\n.*--no-readme/,
+    );
   });
 
   it('a quantized model says what it holds; --force goes on with what is float', async () => {

@@ -30,11 +30,12 @@ const OTHER_NAME = 'Choose another name with --output';
 
 /**
  * Throws QuantError OUTPUT_EXISTS if there is something at `path` that may not be overwritten; `instead` says what to do but
- * `--force`.
+ * `--force`. `links`: a link to a file may be, since a rename puts a file in its place and leaves what it points to.
  */
-export async function checkFree(path: string, force: boolean, instead = OTHER_NAME): Promise<void> {
+export async function checkFree(path: string, force: boolean | 'links', instead = OTHER_NAME): Promise<void> {
   const info = await lstat(path).catch(() => undefined);
   if (info === undefined || (force && info.isFile())) return;
+  if (force === 'links' && (await stat(path).catch(() => undefined))?.isFile()) return;
   throw taken(path, info.isFile(), instead);
 }
 

@@ -5,11 +5,11 @@ import { dirname, join } from 'node:path';
 import { QuantError } from 'zeropoint';
 import { checkFree, noFolder } from './files.ts';
 
-/** Where a staged file goes; `replace`: it may stand in the place of another. */
+/** Where a staged file goes; `replace`: it may stand in the place of another, `links`: of a link to one, too. */
 export interface StagedMove {
   readonly from: string;
   readonly to: string;
-  readonly replace: boolean;
+  readonly replace: boolean | 'links';
 }
 
 export interface StagedSet {

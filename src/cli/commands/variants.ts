@@ -141,6 +141,7 @@ function jobOf({ signal, progress }: Context): Parameters<typeof variants>[2] {
 async function perform(job: Job): Promise<Made> {
   const { place, options, context } = job;
   await checkNames(job);
+  await checkTexts(job);
   const staged = await stageSet(place.root);
   try {
     const open = (file: string): SinkLike => join(staged.folder, file);
@@ -176,6 +177,17 @@ async function checkNames({ place, words, options }: Job): Promise<void> {
   }
 }
 
+/** The texts that are changed when all is done. Those of a Hugging Face cache are links to files that others share. */
+async function checkTexts({ place, words }: Job): Promise<void> {
+  if (!place.isRepository) return;
+  for (const [name, word] of [
+    ['config.json', 'config'],
+    ['README.md', 'readme'],
+  ] as const) {
+    if (words[word]) await checkFree(join(place.root, name), 'links', `Leave it alone with --no-${word}`);
+  }
+}
+
 async function check(
   variant: Variant,
   folder: string,
@@ -208,7 +220,7 @@ async function putInPlace(result: VariantsResult, staged: StagedSet, job: Job): 
   const texts = changedTexts(result, sizes, job);
   for (const [name, text] of Object.entries(texts)) {
     await writeFile(join(staged.folder, name), text);
-    moves.push({ from: join(staged.folder, name), to: join(place.root, name), replace: true });
+    moves.push({ from: join(staged.folder, name), to: join(place.root, name), replace: 'links' });
   }
   await staged.commit(
     moves,
