@@ -1,5 +1,5 @@
 /** Plans on the command line: kept, applied, merged, and gone on with after a stop. */
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -141,7 +141,7 @@ describe('data', () => {
     ]);
     await run(cwd, ['calibrate', 'model.onnx', ...words, '-o', 'plan.json']);
     const { data, plan } = planIn(cwd);
-    expect(data).toEqual(calibration);
+    expect(data).toEqual([{ ...calibration[0], digest: expect.stringMatching(/^[0-9a-f]{16}$/) }]);
     // (0 - 0.5) / 0.25 and (1 - 0.5) / 0.25 are the ends of what the input can be.
     const { minVal, maxVal } = (plan.activations.image.state?.state ?? {}) as Record<string, number[]>;
     expect(minVal[0]).toBeGreaterThanOrEqual(-2);
@@ -449,6 +449,25 @@ describe('a calibration that was stopped', () => {
     },
     120_000,
   );
+
+  it('--resume refuses other data of the same name and as many samples; what kept no digest of it goes on', async () => {
+    const cwd = await goodFolder();
+    await run(cwd, CALIBRATE);
+    const whole = planIn(cwd);
+    const kept = { ...whole, resume: { batches: SAMPLES / 4, samples: SAMPLES } };
+    rmSync(join(cwd, 'plan.json'));
+    writeFileSync(join(cwd, 'plan.json.partial'), JSON.stringify(kept));
+    mkdirSync(join(cwd, 'other'));
+    saveNpz(join(cwd, 'other'), { image: noise([SAMPLES, 1, 8, 8], 2) });
+    const words = [...CALIBRATE.map((word) => (word === 'data.npz' ? 'other/data.npz' : word)), '--resume'];
+    expect(await refused(cwd, words)).toMatch(
+      /^plan\.json\.partial: expected to go on with data of digest "[0-9a-f]{16}", got "[0-9a-f]{16}"$/,
+    );
+    const [{ digest: _digest, ...part }] = whole.data;
+    writeFileSync(join(cwd, 'plan.json.partial'), JSON.stringify({ ...kept, data: [part] }));
+    await run(cwd, [...CALIBRATE, '--resume']);
+    expect(planIn(cwd)).toEqual(whole);
+  });
 
   it('--resume without one begins at the start and says so', async () => {
     const cwd = await goodFolder();

@@ -70,17 +70,20 @@ function seedOf(shuffle: DataOptions['shuffle']): number | undefined {
 /** What is taken for an image. Other files (labels, licences) are passed over. */
 const IMAGE = /\.(png|jpe?g|webp|gif|bmp|tiff?|avif)$/i;
 
+/** Paths of a folder's images in it, with slashes, code unit by code unit: the same order on every system. */
+export async function imagesIn(folder: string): Promise<readonly string[]> {
+  const files = (await readdir(folder, { recursive: true })).filter((name) => IMAGE.test(name));
+  return files.map((name) => name.split(sep).join('/')).toSorted((a, b) => (a < b ? -1 : 1));
+}
+
 async function openFolder(
   path: string,
   model: Model,
   { size, crop, mean, std, scale, layout, channels }: DataOptions,
   dealing: CalibrationDataOptions,
 ): Promise<CalibrationData> {
-  const files = (await readdir(path, { recursive: true })).filter((name) => IMAGE.test(name));
-  // By the path with slashes, code unit by code unit: the same order on every system.
-  const order = (name: string): string => name.split(sep).join('/');
-  const sorted = files.toSorted((a, b) => (order(a) < order(b) ? -1 : 1)).map((name) => join(path, name));
-  return openImageData(sorted, inputValues(model), {
+  const files = (await imagesIn(path)).map((name) => join(path, name));
+  return openImageData(files, inputValues(model), {
     ...dealing,
     size: sides(size),
     crop: sides(crop),

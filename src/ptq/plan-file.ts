@@ -21,6 +21,8 @@ export interface DataPart {
   readonly shard?: { readonly index: number; readonly count: number };
   /** What decoded images. */
   readonly decoder?: string;
+  /** Of the data as it lay there: equal for equal data, whatever it is called. */
+  readonly digest?: string;
 }
 
 /** A plan with its origin, as JSON. */
@@ -81,6 +83,7 @@ function checkPart(json: unknown, where: string, field: string): void {
   const part = record(json, where, field);
   text(part.source, where, `${field}.source`);
   for (const key of ['samples', 'batchSize']) count(part[key], where, `${field}.${key}`);
+  if (part.digest !== undefined) text(part.digest, where, `${field}.digest`);
   if (part.shard === undefined) return;
   const shard = record(part.shard, where, `${field}.shard`);
   const index = count(shard.index, where, `${field}.shard.index`);

@@ -13,6 +13,7 @@ import {
   type ReadyModel,
 } from 'zeropoint/onnx';
 import { withConfig } from '../config/with-config.ts';
+import { dataDigest } from '../data-digest.ts';
 import { Interrupted, UsageError } from '../errors.ts';
 import { checkFree, checkOutput, defaultOutput, totalSize } from '../files.ts';
 import { runVerb, type Context, type Outcome } from '../frame.ts';
@@ -82,7 +83,7 @@ async function openJob(input: string, options: CalibrateOptions): Promise<Calibr
     model: await identifyModel(original, { name: basename(input), size }),
     configuration: configurationOf(options),
     equalize: true,
-    data: [dataPart(data, options)],
+    data: [{ ...dataPart(data, options), digest: await dataDigest(options.calibrate) }],
     plan: ready.plan,
   };
   return { input, output, options, ready, data, origin };

@@ -46,6 +46,7 @@ export async function readKept(
   const state = parsePlanFile(text, path) as PlanFile & Partial<KeptState>;
   checkSameModel(state, origin.model, path);
   checkSameJob(path, jobOf(state, state.resume?.samples), jobOf(origin, origin.data[0].samples));
+  checkSameData(path, state.data[0]?.digest, origin.data[0].digest);
   const batches = state.resume?.batches;
   if (!Number.isSafeInteger(batches)) throw differs(path, 'batches', 'a count', batches);
   return { plan: state.plan, batches: batches as number };
@@ -53,7 +54,7 @@ export async function readKept(
 
 /** What must be the same for a calibration to go on. */
 function jobOf({ configuration, equalize, data }: PlanOrigin, samples: unknown): Record<string, unknown> {
-  const { source, batchSize, seed, shard, decoder } = data[0] as Partial<DataPart>;
+  const { source, batchSize, seed, shard, decoder } = (data[0] ?? {}) as Partial<DataPart>;
   const name = basename(source ?? '');
   return { ...configuration, equalize, data: name, samples, batchSize, seed, shard, decoder };
 }
@@ -62,6 +63,11 @@ function checkSameJob(path: string, kept: Record<string, unknown>, now: Record<s
   for (const key of Object.keys({ ...kept, ...now })) {
     if (JSON.stringify(kept[key]) !== JSON.stringify(now[key])) throw differs(path, key, kept[key], now[key]);
   }
+}
+
+/** Other data may have the same name and as many samples. Version 0.1.0 kept no digest. */
+function checkSameData(path: string, kept: string | undefined, now: string | undefined): void {
+  if (kept !== undefined && kept !== now) throw differs(path, 'data of digest', kept, now);
 }
 
 function differs(path: string, key: string, kept: unknown, now: unknown): CalibrationError {
