@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { writeModel, type PlanFile } from 'zeropoint/onnx';
+import { mergePlanFiles, writeModel, type PlanFile } from 'zeropoint/onnx';
 import { convNet, noise, saveModel, saveNpz } from './support/cli-models.ts';
 import {
   installElsewhere,
@@ -384,6 +384,30 @@ describe('zeropoint plan merge', () => {
     expect(await refused(cwd, merge('1-2.json', '2-2.json'))).toMatch(
       /^merge: expected plans of one model, got model\.onnx and model\.onnx: /,
     );
+  });
+
+  it('refuses the same data twice, and beside its own shard; other data of the same name is merged', async () => {
+    const cwd = await goodFolder();
+    await run(cwd, CALIBRATE);
+    await run(cwd, shard('1/3'));
+    expect(await refused(cwd, merge('plan.json', 'plan.json'))).toBe(
+      'merge: expected each sample once, got data.npz and data.npz',
+    );
+    expect(await refused(cwd, merge('1-3.json', 'plan.json'))).toBe(
+      'merge: expected each sample once, got data.npz (shard 1/3) and data.npz',
+    );
+    saveNpz(cwd, { image: noise([SAMPLES, 1, 8, 8], 2) });
+    await run(cwd, [...CALIBRATE.slice(0, 4), '-o', 'other.json', '--batch-size', '4']);
+    await run(cwd, merge('plan.json', 'other.json'));
+    expect(planIn(cwd, 'merged.json').plan.samples).toBe(2 * SAMPLES);
+    expect(await refused(cwd, [...merge('merged.json', 'other.json'), '--force'])).toContain(
+      'each sample once',
+    );
+    const [old, whole] = ['other.json', 'plan.json'].map((name) => planIn(cwd, name));
+    const [{ digest: _digest, ...part }] = old.data;
+    expect(() => mergePlanFiles([{ ...old, data: [part] }, whole])).toThrow('each sample once');
+    const named = { ...old, data: [{ ...part, source: 'other.npz' }] };
+    expect(mergePlanFiles([named, whole]).data).toHaveLength(2);
   });
 
   it('refuses moving averages, with the reason', async () => {

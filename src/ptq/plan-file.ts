@@ -118,8 +118,8 @@ function modelDifference(a: ModelIdentity, b: ModelIdentity): string | undefined
  * The plan of everything that the plans have seen. Equal to calibrating at once: exactly for min/max; in histograms values
  * lie less than a bin away on average, since each part has bins of its own.
  *
- * @throws CalibrationError CALIBRATION_MERGE for plans of different models, words or shards, and for observers that
- *   cannot be merged (moving averages depend on the order of the batches); RangeError for none
+ * @throws CalibrationError CALIBRATION_MERGE for plans of different models, words or shards, for the same data twice or
+ *   beside a shard of it, and for observers that cannot be merged (moving averages depend on the order of the batches); RangeError for none
  */
 export function mergePlanFiles(files: readonly PlanFile[]): PlanFile {
   const [first, ...rest] = files;
@@ -127,6 +127,7 @@ export function mergePlanFiles(files: readonly PlanFile[]): PlanFile {
   for (const file of rest) checkTogether(first, file);
   const data = files.flatMap((file) => file.data);
   checkShards(data);
+  checkOnce(data);
   return { ...first, data, plan: files.map(({ plan }) => plan).reduce(mergePlans) };
 }
 
@@ -167,8 +168,29 @@ function checkShards(data: readonly DataPart[]): void {
   }
 }
 
-function mergeError(expected: string, got: string): CalibrationError {
-  return new CalibrationError(`merge: expected ${expected}, got ${got}`, { code: 'CALIBRATION_MERGE' });
+/** What is merged twice counts twice. Of data that is not in shards nothing says which samples were drawn: it comes once. */
+function checkOnce(data: readonly DataPart[]): void {
+  const shown = ({ source, shard }: DataPart): string =>
+    shard === undefined ? source : `${source} (shard ${shard.index}/${shard.count})`;
+  for (const [i, part] of data.entries()) {
+    const isTwice = (other: DataPart): boolean =>
+      isSameData(other, part) && (other.shard === undefined || part.shard === undefined);
+    const other = data.slice(0, i).find(isTwice);
+    if (other === undefined) continue;
+    throw mergeError('each sample once', `${shown(other)} and ${shown(part)}`, ONCE);
+  }
+}
+
+const ONCE = 'Merge plans of different data, or of the shards of one: zeropoint calibrate --shard 1/2.';
+
+/** By its digest; a plan without one has only the name. */
+function isSameData(a: DataPart, b: DataPart): boolean {
+  if (a.digest !== undefined && b.digest !== undefined) return a.digest === b.digest;
+  return a.source === b.source;
+}
+
+function mergeError(expected: string, got: string, hint?: string): CalibrationError {
+  return new CalibrationError(`merge: expected ${expected}, got ${got}`, { code: 'CALIBRATION_MERGE', hint });
 }
 
 /** The shards that are still to be merged, from 1; empty if the data is whole. */
