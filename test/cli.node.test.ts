@@ -1,7 +1,7 @@
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { encodeNpy, readModel } from 'zeropoint/onnx';
+import { encodeNpy, readModel, writeModel } from 'zeropoint/onnx';
 import { convNet, noise, purelyConv, saveModel, saveNpz, twoInputs } from './support/cli-models.ts';
 import { installElsewhere, listing, temporaryFolder, useCli } from './support/cli.ts';
 
@@ -317,6 +317,35 @@ describe('zeropoint quantize', () => {
     writeFileSync(join(cwd, 'out.onnx'), 'old');
     expect((await zeropoint([...args, '--force'], { cwd })).code).toBe(0);
     expect(readFileSync(join(cwd, 'out.onnx')).length).toBeGreaterThan(100);
+  });
+
+  it('--force removes external data of the model that it replaces, and none that the input needs', async () => {
+    const cwd = temporaryFolder();
+    const external = { externalData: { threshold: 0, chunkSize: 1024 }, overwrite: true };
+    await writeModel(twoInputs(), join(cwd, 'model.onnx'), external);
+    const chunks = listing(cwd);
+    expect(chunks).toEqual(['model.onnx', 'model.onnx_data', 'model.onnx_data_1']);
+    for (const name of chunks) copyFileSync(join(cwd, name), join(cwd, name.replace('model', 'a')));
+    writeFileSync(join(cwd, 'model.onnx_data_1.txt'), 'notes');
+    const words = [
+      'quantize',
+      'model.onnx',
+      '--weights',
+      '8',
+      '--no-verify',
+      '--no-external-data',
+      '--force',
+      '-o',
+    ];
+    // a.onnx names the data of model.onnx, as a copy of the model alone does.
+    expect((await zeropoint([...words, 'a.onnx'], { cwd })).code).toBe(0);
+    expect(listing(cwd)).toEqual(['a.onnx', ...chunks, 'model.onnx_data_1.txt'].toSorted());
+    copyFileSync(join(cwd, 'model.onnx'), join(cwd, 'b.onnx'));
+    expect((await zeropoint(['quantize', 'b.onnx', ...words.slice(2), 'model.onnx'], { cwd })).code).toBe(0);
+    expect(listing(cwd)).toEqual(expect.arrayContaining([...chunks]));
+    renameSync(join(cwd, 'b.onnx'), join(cwd, 'model.onnx'));
+    expect((await zeropoint([...words, 'model.onnx'], { cwd })).code).toBe(0);
+    expect(listing(cwd)).toEqual(['a.onnx', 'model.onnx', 'model.onnx_data_1.txt']);
   });
 
   it('can replace the model itself', async () => {

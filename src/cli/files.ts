@@ -21,6 +21,11 @@ export async function totalSize(path: string, model: Model): Promise<number> {
   return external.reduce((sum, size) => sum + size, await fileSize(path));
 }
 
+/** Whether a file is external data of a model by its name: `model.onnx_data`, `model.onnx_data_1`, ... */
+export function isDataOf(name: string, model: string): boolean {
+  return name.startsWith(`${model}_data`) && /^(_[0-9]+)?$/.test(name.slice(model.length + '_data'.length));
+}
+
 /** `dir/model.onnx` → `dir/model.int8.onnx` */
 export function defaultOutput(path: string, ending = 'int8.onnx'): string {
   return join(dirname(path), `${basename(path).replace(/\.onnx$/i, '')}.${ending}`);
@@ -72,8 +77,11 @@ export interface StagedOutput {
   readonly path: string;
   /** An error about {@link path}, told of the file that the user named. */
   told(error: unknown): unknown;
-  /** Moves all files to where they belong, the main one last; gives their paths, the main one first. */
-  commit(): Promise<readonly string[]>;
+  /**
+   * Moves all files to where they belong, the main one last, then removes files that are obsolete with it; gives the paths,
+   * the main one first.
+   */
+  commit(obsolete?: readonly string[]): Promise<readonly string[]>;
   /** Removes what was not committed. Can be called again. */
   discard(): Promise<void>;
 }
@@ -92,7 +100,7 @@ export async function stageOutput(
   return {
     path: join(folder, basename(path)),
     told: (error) => toldOf(error, folder, dirname(path)),
-    commit: () => moveAll(folder, path, force),
+    commit: (obsolete = []) => moveAll(folder, { path, force, obsolete }),
     async discard() {
       await rm(folder, { recursive: true, force: true });
       process.off('exit', removeNow);
@@ -115,11 +123,14 @@ function toldOf(error: unknown, folder: string, place: string): unknown {
 }
 
 /** In one order in all processes, the main file last: of several that write the same output at once one succeeds. */
-async function moveAll(folder: string, path: string, force: boolean): Promise<readonly string[]> {
+async function moveAll(
+  folder: string,
+  { path, force, obsolete }: Readonly<{ path: string; force: boolean; obsolete: readonly string[] }>,
+): Promise<readonly string[]> {
   const main = basename(path);
   const others = (await readdir(folder)).filter((name) => name !== main);
   const targets = [...others.toSorted(), main].map((name) => join(dirname(path), name));
-  for (const target of targets) await checkFree(target, force);
+  for (const target of [...targets, ...obsolete]) await checkFree(target, force);
   const moved: string[] = [];
   try {
     for (const target of targets) {
@@ -127,6 +138,7 @@ async function moveAll(folder: string, path: string, force: boolean): Promise<re
       await (force ? rename(staged, target) : moveExclusively(staged, target));
       moved.push(target);
     }
+    for (const old of obsolete) await rm(old);
   } catch (error) {
     // With --force what was replaced is gone already.
     if (!force) for (const target of moved) await rm(target, { force: true });

@@ -32,6 +32,7 @@ import { openRunner } from '../runtime.ts';
 import { readPlan } from '../read-plan.ts';
 import { readOptions } from '../verbs/common.ts';
 import type { QuantizeOptions } from '../verbs/quantize.ts';
+import { obsoleteData } from './obsolete-data.ts';
 import { checkModeWords, ending, placement, uncheckedBecause } from './output-form.ts';
 import { qconfigMappingOf } from './qconfig.ts';
 import { dryRun } from './quantize-dry-run.ts';
@@ -159,7 +160,10 @@ async function run(job: QuantizeJob, context: Context): Promise<QuantizeResult> 
         ? await verified(job, staged.path, context)
         : null;
     signal.throwIfAborted();
-    await staged.commit();
+    const { input: path, output, original } = job;
+    await staged.commit(
+      job.options.force ? await obsoleteData(output, files, { path, model: original }) : [],
+    );
     return {
       input,
       output: { file: job.output, size: files.reduce((sum, { size }) => sum + size, 0) },

@@ -19,7 +19,7 @@ import {
   type VariantsResult,
 } from 'zeropoint/onnx';
 import { UsageError } from '../errors.ts';
-import { checkFree } from '../files.ts';
+import { checkFree, isDataOf } from '../files.ts';
 import { runVerb, type Context, type Outcome } from '../frame.ts';
 import { stageSet, type StagedMove, type StagedSet } from '../staged-set.ts';
 import { readOptions } from '../verbs/common.ts';
@@ -232,10 +232,6 @@ async function putInPlace(result: VariantsResult, staged: StagedSet, job: Job): 
 /** Whether a file is external data of one of these models, of an earlier run. */
 function isPartOf(name: string, made: readonly Variant[]): boolean {
   return made.some(({ file }) => isDataOf(name, file));
-}
-
-function isDataOf(name: string, file: string): boolean {
-  return name.startsWith(`${file}_data`) && /^(_[0-9]+)?$/.test(name.slice(file.length + '_data'.length));
 }
 
 async function sizesIn(folder: string): Promise<ReadonlyMap<string, number>> {

@@ -59,7 +59,7 @@ export function addQuantize(program: Command): void {
   addConfigurationOptions(command);
   addFileOptions(command);
   command
-    .option('--force', 'overwrite the output')
+    .option('--force', 'overwrite the output, and remove external data that it has no more')
     .option('--dry-run', 'show what would be done, write nothing')
     .option('--no-verify', 'do not load and compare the result');
   addModelOptions(command).action(async (model: string, options: QuantizeOptions) => {
