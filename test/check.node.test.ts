@@ -130,6 +130,54 @@ const SCALE = 'float32';
 const QLINEAR = ['uint8 1,3,6,6', SCALE, 'uint8', 'int8 4,3,3,3', 'float32 4', 'int8 4', SCALE, 'uint8'];
 const BLOCKS = { K: 32, N: 4, block_size: 16 };
 
+/** `op` on codes of int8, then a Relu, which is not probed with them: the type that it is found to read. */
+async function typeAfter(op: string, inputs: readonly string[]): Promise<string | undefined> {
+  const model = buildModel(
+    (b) => {
+      const values = inputs.map((type, i) => b.input(`x${i}`, type as ElementType, []));
+      b.output(b.op('Relu', [b.op(op, values)]), 'y', 'int8');
+    },
+    { opset: 12, opsets: { 'com.microsoft': 1 } },
+  );
+  return (await findings(model, 'ort-node-cpu')).find((finding) => finding.op === 'Relu')?.types;
+}
+
+const CODES = ['int8', 'float32', 'int8'];
+const GRID = CODES.slice(1);
+
+describe('types of integer operators', () => {
+  it.each<[string, readonly string[], string | undefined]>([
+    ['QuantizeLinear', ['float32', ...GRID], 'int8'],
+    ['QuantizeLinear', ['float32', 'float32'], 'uint8'],
+    ['com.microsoft.QuantizeLinear', ['float32', ...GRID], 'int8'],
+    ['QLinearConv', ['uint8', 'float32', 'uint8', ...CODES, ...GRID], 'int8'],
+    ['QLinearMatMul', ['uint8', 'float32', 'uint8', ...CODES, ...GRID], 'int8'],
+    ['com.microsoft.QLinearConv', [...CODES, ...CODES, ...GRID], 'int8'],
+    ['com.microsoft.QGemm', [...CODES, ...CODES, 'int32', ...GRID], 'int8'],
+    ['com.microsoft.QLinearConcat', [...GRID, ...CODES, ...CODES], 'int8'],
+    ['com.microsoft.QLinearWhere', ['bool', ...CODES, ...CODES, ...GRID], 'int8'],
+    ['com.microsoft.QLinearAdd', [...CODES, ...CODES, ...GRID], 'int8'],
+    ['com.microsoft.QLinearMul', [...CODES, ...CODES, ...GRID], 'int8'],
+    ['com.microsoft.QLinearSigmoid', [...CODES, ...GRID], 'int8'],
+    ['com.microsoft.QLinearLeakyRelu', [...CODES, ...GRID], 'int8'],
+    ['com.microsoft.QLinearSoftmax', [...CODES, ...GRID], 'int8'],
+    ['com.microsoft.QLinearAveragePool', [...CODES, ...GRID], 'int8'],
+    ['com.microsoft.QLinearGlobalAveragePool', [...CODES, ...GRID], 'int8'],
+    ['com.microsoft.QLinearReduceMean', [...CODES, ...GRID], 'int8'],
+    // Float, which Relu runs with.
+    ['com.microsoft.QGemm', [...CODES, ...CODES, 'int32'], undefined],
+  ])('%s of %j gives %s', async (op, inputs, expected) => {
+    expect(await typeAfter(op, inputs)).toBe(expected);
+  });
+
+  it('advice about old opsets is not for the versions of other domains', async () => {
+    const model = one('com.microsoft.QLinearAdd', ['uint16', SCALE, 'uint16', 'uint16'], 'uint16');
+    const [finding] = await findings(model, 'ort-node-cpu');
+    expect(finding).toMatchObject({ support: 'unknown', version: 1, types: 'uint16' });
+    expect(finding.advice).toBe('this type was not probed: look with --run');
+  });
+});
+
 /** What was found by hand before there was a probe. */
 describe('what quantizers write, on WebGPU', () => {
   it.each<[string, readonly string[], ElementType, Record<string, number>, Support]>([

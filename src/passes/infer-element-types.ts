@@ -57,7 +57,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   ...rows('MatMulInteger ConvInteger', always('int32')),
   ...rows('DynamicQuantizeLinear', always('uint8')),
   ...rows('Where DequantizeLinear', typeOfInput(1)),
-  ...rows('OneHot QuantizeLinear QLinearConv QLinearMatMul', typeOfInput(2)),
+  ...rows('OneHot QuantizeLinear', typeOfInput(2)),
+  ...rows('QLinearConv QLinearMatMul', typeOfInput(7)),
   Cast: castTo('to', undefined),
   ...rows('RandomNormal RandomUniform', castTo('dtype', 'float32')),
   ConstantOfShape(node) {

@@ -4,6 +4,7 @@ import { buildModel } from '../graph/build.ts';
 import type { Graph } from '../graph/graph.ts';
 import { printGraph } from '../graph/print.ts';
 import type { Model } from '../graph/model.ts';
+import type { Value } from '../graph/value.ts';
 import { tensor } from '../tensor/tensor.ts';
 import { constantOf, inputOf, present } from './access.ts';
 import { eliminateIdentity } from './eliminate-identity.ts';
@@ -239,5 +240,22 @@ describe('inferElementTypes', () => {
       undefined,
       'int64',
     ]);
+  });
+
+  it('QLinearConv and QLinearMatMul give the type of the zero point of their output', () => {
+    const model = buildModel((b) => {
+      const scale = b.input('scale', 'float32', []);
+      const code = (name: string, type: 'uint8' | 'int8'): Value[] => [
+        b.input(name, type, [1, 1, 2, 2]),
+        scale,
+        b.input(`${name}z`, type, []),
+      ];
+      const operands = [...code('a', 'uint8'), ...code('w', 'int8'), scale, b.input('z', 'int8', [])];
+      b.output(b.op('QLinearConv', operands, {}, 'conv'));
+      b.output(b.op('QLinearMatMul', operands, {}, 'product'));
+    });
+    const types = inferElementTypes(model.graph);
+    const typeOf = (name: string): string | undefined => types.get(present(model.graph.value(name), name));
+    expect(['conv', 'product'].map(typeOf)).toEqual(['int8', 'int8']);
   });
 });

@@ -6,7 +6,8 @@ import { UNTOLD } from '../backends/signature.ts';
 /** A node's facts, and where they were looked up. */
 export interface Site {
   readonly op: string;
-  readonly opset: number;
+  /** undefined for operators of other domains, whose versions are their own. */
+  readonly opset: number | undefined;
   readonly found: Found;
   readonly target: CheckTarget;
   readonly backend: ProbedBackend;
@@ -21,7 +22,8 @@ const SHAPE_TYPES = /^(u?int64|u?int32|bool)(\/|$)/;
 
 const ADVICE: Readonly<Record<Exclude<Support, 'runs'>, (site: Site) => string>> = {
   missing: ({ opset, found: { signature }, backend: { newestOpset, runtime } }) => {
-    if (opset > newestOpset) return `${runtime} loads opset ${newestOpset} at most: export with that one`;
+    if (opset !== undefined && opset > newestOpset)
+      return `${runtime} loads opset ${newestOpset} at most: export with that one`;
     if (signature.includes('bfloat16')) return 'it has no bfloat16 kernel: use float16 or float32';
     if (signature.includes('float64')) return 'it has no float64 kernel: export in float32';
     return `${runtime} has no kernel for it: export without it, or choose another target`;
@@ -39,7 +41,8 @@ const ADVICE: Readonly<Record<Exclude<Support, 'runs'>, (site: Site) => string>>
   'needs shader-f16': () =>
     'needs a GPU with 16-bit arithmetic (shader-f16), and was not run by the probe; offer a float32 or q4 file to others',
   unknown: ({ opset, found: { version, signature } }) => {
-    if (opset < OLDEST_KNOWN) return `opsets before ${OLDEST_KNOWN} were not probed: look with --run`;
+    if (opset !== undefined && opset < OLDEST_KNOWN)
+      return `opsets before ${OLDEST_KNOWN} were not probed: look with --run`;
     if (version === undefined) return 'this operator was not probed: look with --run';
     if (signature.includes(UNTOLD)) return 'the file does not tell the type: look with --run';
     return 'this type was not probed: look with --run';

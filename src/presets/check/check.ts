@@ -195,6 +195,12 @@ function findingOf(group: readonly Looked[], target: CheckTarget, backend: Probe
     types: found.signature,
     count: group.length,
     nodes: group.map((looked) => looked.node.label),
-    advice: adviceFor(support, { op: node.qualifiedOp, opset, found, target, backend }),
+    advice: adviceFor(support, {
+      op: node.qualifiedOp,
+      opset: node.domain === '' ? opset : undefined,
+      found,
+      target,
+      backend,
+    }),
   };
 }

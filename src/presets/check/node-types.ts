@@ -53,10 +53,39 @@ function typeByLetter(
     .find((type) => type !== undefined);
 }
 
-/** The operators that give codes. */
+/** Operators of codes, by the input that output 0 has the type of: a zero point, or codes of the same type. */
+const TYPE_FROM_INPUT: Readonly<Record<string, number>> = {
+  QuantizeLinear: 2,
+  'com.microsoft.QuantizeLinear': 2,
+  QLinearConv: 7,
+  'com.microsoft.QLinearConv': 7,
+  QLinearMatMul: 7,
+  'com.microsoft.QGemm': 8,
+  // Input 0 is a scale, of Where the condition.
+  'com.microsoft.QLinearConcat': 1,
+  'com.microsoft.QLinearWhere': 1,
+  'com.microsoft.QLinearAdd': 0,
+  'com.microsoft.QLinearMul': 0,
+  'com.microsoft.QLinearSigmoid': 0,
+  'com.microsoft.QLinearLeakyRelu': 0,
+  'com.microsoft.QLinearSoftmax': 0,
+  'com.microsoft.QLinearAveragePool': 0,
+  'com.microsoft.QLinearGlobalAveragePool': 0,
+  'com.microsoft.QLinearReduceMean': 0,
+  // The scale of the table of words: it gives float.
+  'com.microsoft.QEmbedLayerNormalization': 8,
+};
+
+/** What they give where that input is left out. */
+const TYPE_WITHOUT: Readonly<Record<string, ElementType>> = {
+  QuantizeLinear: 'uint8',
+  'com.microsoft.QuantizeLinear': 'uint8',
+  'com.microsoft.QGemm': 'float32',
+};
+
 function integerOutput(node: Node, index: number, typeOf: TypeOf): ElementType | undefined {
-  if (index > 0) return undefined;
-  if (node.opType === 'QuantizeLinear')
-    return node.inputs[2] === undefined ? 'uint8' : typeOf(node.inputs[2]);
-  return node.opType.startsWith('QLinear') ? typeOf(node.inputs[0]) : undefined;
+  const { qualifiedOp, inputs } = node;
+  if (index > 0 || !Object.hasOwn(TYPE_FROM_INPUT, qualifiedOp)) return undefined;
+  const input = inputs[TYPE_FROM_INPUT[qualifiedOp]];
+  return input === undefined ? TYPE_WITHOUT[qualifiedOp] : typeOf(input);
 }
