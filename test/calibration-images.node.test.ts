@@ -191,9 +191,16 @@ describe('refused', () => {
       'two means for three channels',
       [any()],
       { size: 8, mean: [1, 2] },
-      /expected 1 or 3 values in mean, got 2/,
+      /mean: expected 1 value or 3, one a channel, got 2/,
     ],
-    ['std 0', [any()], { size: 8, std: [0] }, /neither std nor scale 0/],
+    ['std 0', [any()], { size: 8, std: [0.5, 0, 1] }, /std: expected finite .* other than 0, got 0\.5, 0, 1/],
+    ['scale 0', [any()], { size: 8, scale: 0 }, /scale: expected finite values other than 0, got 0/],
+    [
+      'mean without an end',
+      [any()],
+      { size: 8, mean: [Infinity] },
+      /mean: expected finite values, got Infinity/,
+    ],
     [
       'mean for uint8',
       [any('uint8')],

@@ -149,6 +149,22 @@ describe('data', () => {
     expect(maxVal[0] - minVal[0]).toBeGreaterThan(2);
   });
 
+  it.each([
+    [['--mean', '1,2'], '--mean: expected 1 value, got 2'],
+    [['--std', '0'], '--std: expected finite values other than 0, got 0'],
+    [['--scale', '0'], '--scale: expected finite values other than 0, got 0'],
+    [
+      ['--config', 'quant.json'],
+      'quant.json: calibration.images.std: expected finite values other than 0, got 0',
+    ],
+  ])('%j that fits no image: exit code 2, and the word is named', async (words, message) => {
+    const cwd = await goodFolder();
+    writeFileSync(join(cwd, 'quant.json'), JSON.stringify({ calibration: { images: { std: [0] } } }));
+    for (const verb of ['calibrate', 'quantize']) {
+      expect(await refused(cwd, [verb, 'model.onnx', '-c', IMAGES, ...words], 2)).toBe(message);
+    }
+  });
+
   it('sharp is taken from the project of the working directory, or it is said how to get it', async () => {
     const cwd = await goodFolder();
     const { zeropoint: elsewhere } = installElsewhere(zeropoint);

@@ -15,7 +15,7 @@ import {
 import { UsageError } from './errors.ts';
 import { isFolder } from './files.ts';
 import { openSharp } from './runtime.ts';
-import type { DataOptions } from './verbs/options.ts';
+import type { ConfigurationOptions, DataOptions } from './verbs/options.ts';
 
 /** Words that speak of images. */
 const IMAGE_WORDS = ['size', 'crop', 'mean', 'std', 'scale', 'layout', 'channels'] as const;
@@ -23,7 +23,7 @@ const IMAGE_WORDS = ['size', 'crop', 'mean', 'std', 'scale', 'layout', 'channels
 /** The data of `--calibrate`; undefined without it. @throws UsageError for words about images beside other data */
 export async function openData(
   model: Model,
-  options: DataOptions & { readonly shard?: Shard },
+  options: ImageWords & { readonly shard?: Shard },
 ): Promise<CalibrationData | undefined> {
   const { calibrate: path, batchSize, samples, shuffle, shard } = options;
   if (path === undefined) return undefined;
@@ -79,21 +79,39 @@ export async function imagesIn(folder: string): Promise<readonly string[]> {
 async function openFolder(
   path: string,
   model: Model,
-  { size, crop, mean, std, scale, layout, channels }: DataOptions,
+  options: ImageWords,
   dealing: CalibrationDataOptions,
 ): Promise<CalibrationData> {
   const files = (await imagesIn(path)).map((name) => join(path, name));
-  return openImageData(files, inputValues(model), {
-    ...dealing,
-    size: sides(size),
-    crop: sides(crop),
-    mean,
-    std,
-    scale,
-    layout,
-    channels,
-    sharp: await openSharp(),
-  });
+  const { size, crop, mean, std, scale, layout, channels } = options;
+  try {
+    return await openImageData(files, inputValues(model), {
+      ...dealing,
+      size: sides(size),
+      crop: sides(crop),
+      mean,
+      std,
+      scale,
+      layout,
+      channels,
+      sharp: await openSharp(),
+    });
+  } catch (error) {
+    throw toldAsWord(error, options);
+  }
+}
+
+type ImageWords = DataOptions & Pick<ConfigurationOptions, 'config' | 'settings'>;
+
+/** What the library refuses of an option by its name, as the word or the key that it came from. */
+function toldAsWord(error: unknown, options: ImageWords): unknown {
+  if (!(error instanceof RangeError)) return error;
+  const [, name, text] = /^calibrate: (\w+): (expected .*)$/.exec(error.message) ?? [];
+  const word = IMAGE_WORDS.find((known) => known === name);
+  if (word === undefined) return error;
+  const { settings, config } = options;
+  const isFromFile = options[word] === settings?.calibration?.images?.[word];
+  return new UsageError(`${isFromFile ? `${config}: calibration.images.${word}` : `--${word}`}: ${text}`);
 }
 
 function sides(size: readonly number[] | undefined): number | readonly [number, number] | undefined {

@@ -108,6 +108,12 @@ describe('a bad line is refused with its number and input', () => {
     ['no JSON', '{"ids": [1,', 'FORMAT_INVALID', /bytes: line 2: expected a JSON object, got .*JSON/],
     ['NaN', '{"ids": [NaN]}', 'FORMAT_INVALID', /line 2: expected a JSON object, got .*/],
     ['an array', '[1, 2]', 'FORMAT_INVALID', /line 2: expected a JSON object, got an array/],
+    [
+      'arrays 5,000 deep',
+      `{"ids": [1, ${'['.repeat(5000)}${']'.repeat(5000)}]}`,
+      'FORMAT_LIMIT',
+      /bytes: line 2: input 'ids': expected arrays nested at most 64 deep, got deeper ones/,
+    ],
     ['another name', { id: [1] }, 'CALIBRATION_INPUT', /line 2: expected inputs 'ids', got 'id'/],
     [
       'one name too many',

@@ -22,9 +22,13 @@ interface Sample {
   readonly whole: ReadonlySet<string>;
 }
 
+/** More than any input has axes: NumPy's limit. What reads nested arrays calls itself at each level. */
+const MAX_NESTING = 64;
+
 /**
  * @throws CalibrationError CALIBRATION_INPUT if the first line does not fit the inputs, FormatError FORMAT_INVALID if it
- *   is no JSON; passes throw the same for later lines. FormatError FORMAT_LIMIT for a line above the limit.
+ *   is no JSON; passes throw the same for later lines. FormatError FORMAT_LIMIT for a line above the limit,
+ *   or arrays nested more than 64 deep.
  */
 export async function lineSamples(source: Source, inputs: readonly RunnerValue[]): Promise<SampleSet> {
   let available = 0;
@@ -87,9 +91,30 @@ function parseLine({ bytes }: Line, { file, line }: LinePlace): Readonly<Record<
     throw notJson(file, line, cause instanceof Error ? cause.message : String(cause), cause);
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    return value as Readonly<Record<string, unknown>>;
+    const record = value as Readonly<Record<string, unknown>>;
+    checkNesting(record, file, line);
+    return record;
   }
   throw notJson(file, line, Array.isArray(value) ? 'an array' : `${value === null ? 'null' : typeof value}`);
+}
+
+function checkNesting(record: Readonly<Record<string, unknown>>, file: string, line: number): void {
+  const name = Object.keys(record).find((key) => isDeeper(record[key], MAX_NESTING));
+  if (name === undefined) return;
+  throw new FormatError(
+    `${file}: line ${line}: input '${name}': expected arrays nested at most ${MAX_NESTING} deep, got deeper ones`,
+    {
+      code: 'FORMAT_LIMIT',
+      hint: 'Write one array for each axis of the input.',
+      details: { file, line, input: name },
+    },
+  );
+}
+
+/** True for arrays inside one another more than `levels` deep. */
+function isDeeper(value: unknown, levels: number): boolean {
+  if (!Array.isArray(value)) return false;
+  return levels === 0 || value.some((item) => Array.isArray(item) && isDeeper(item, levels - 1));
 }
 
 function notJson(file: string, line: number, got: string, cause?: unknown): FormatError {

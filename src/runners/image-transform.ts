@@ -208,16 +208,25 @@ function valueTables(
   { mean = [0], std = [1], scale = SCALE }: ImageOptions,
   channels: number,
 ): readonly Float32Array[] {
+  const counts = channels === 1 ? '1 value' : `1 value or ${channels}, one a channel`;
   for (const [name, values] of Object.entries({ mean, std })) {
     if (values.length === 1 || values.length === channels) continue;
-    throw new RangeError(`${WHERE}: expected 1 or ${channels} values in ${name}, got ${values.length}`);
+    throw new RangeError(`${WHERE}: ${name}: expected ${counts}, got ${values.length}`);
   }
-  if ([...mean, ...std, scale].some((value) => !Number.isFinite(value)) || std.includes(0) || scale === 0)
-    throw new RangeError(`${WHERE}: expected finite mean, std and scale, neither std nor scale 0`);
+  checkNumbers('mean', mean);
+  checkNumbers('std', std, 0);
+  checkNumbers('scale', [scale], 0);
   return Array.from({ length: channels }, (_, c) => {
     const [m, s] = [F32(mean[c] ?? mean[0]), F32(std[c] ?? std[0])];
     return Float32Array.from({ length: 256 }, (_level, x) => F32(F32(F32(x * scale) - m) / s));
   });
+}
+
+function checkNumbers(name: string, values: readonly number[], forbidden?: number): void {
+  const wrong = values.find((value) => !Number.isFinite(value) || value === forbidden);
+  if (wrong === undefined) return;
+  const wanted = forbidden === undefined ? 'finite values' : `finite values other than ${forbidden}`;
+  throw new RangeError(`${WHERE}: ${name}: expected ${wanted}, got ${values.join(', ')}`);
 }
 
 function sampleShape({ width, height, channels }: Raster, layout: 'NCHW' | 'NHWC'): readonly number[] {
