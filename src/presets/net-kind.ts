@@ -1,6 +1,7 @@
 /** What kind of net a model is: by the operators that tell, and by where its weights are. Reads the header alone. */
 import type { Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
+import type { Value } from '../graph/value.ts';
 
 export type NetKind = 'recurrent' | 'transformer' | 'conv' | 'depthwise conv' | 'products' | 'tables';
 
@@ -10,6 +11,12 @@ export interface Net {
   readonly found: string;
   /** True if matrix products hold more weights than convolutions. */
   readonly mostlyProducts: boolean;
+  /** True if it has products or convolutions, and all of them lie in bodies of If, Loop and Scan. */
+  readonly inBodies: boolean;
+  /** Recurrent nodes. */
+  readonly recurrent: readonly Node[];
+  /** True if it has products with constants, or look-ups: weights outside of convolutions and recurrent nodes. */
+  readonly hasMatrices: boolean;
 }
 
 const RECURRENT = new Set(['LSTM', 'GRU', 'RNN']);
@@ -40,7 +47,15 @@ export function netOf(model: Model): Net {
   const convolutions = of((node) => CONVOLUTION.has(node.opType));
   const products = of((node) => PRODUCT.has(node.opType));
   const mostlyProducts = weights(products) > weights(convolutions);
-  const net = (kind: NetKind, found: string): Net => ({ kind, found, mostlyProducts });
+  const tables = of(isLookUp);
+  const computing = [...products, ...convolutions];
+  const facts = {
+    mostlyProducts,
+    inBodies: computing.length > 0 && computing.every(({ graph }) => graph !== model.graph),
+    recurrent,
+    hasMatrices: tables.length > 0 || hasConstantFactor(nodes),
+  };
+  const net = (kind: NetKind, found: string): Net => ({ kind, found, ...facts });
 
   if (recurrent.length > 0) return net('recurrent', counted(recurrent, 'recurrent node'));
   if (attention.length > 0 && (mostlyProducts || convolutions.length === 0)) {
@@ -51,7 +66,6 @@ export function netOf(model: Model): Net {
     const kind = share >= DEPTHWISE_SHARE ? 'depthwise conv' : 'conv';
     return net(kind, `a conv net: ${counted(convolutions, 'convolution')}`);
   }
-  const tables = of(isLookUp);
   return products.length === 0 && tables.length > 0
     ? net('tables', `nothing but look-ups in ${counted(tables, 'table')}`)
     : net('products', 'no convolutions');
@@ -69,6 +83,22 @@ function isDepthwise(node: Node): boolean {
 
 function isLookUp(node: Node): boolean {
   return node.is('Gather') && node.inputs[0]?.constant?.shape.length === 2;
+}
+
+/** What multiplies with a matrix, whatever export wrote it. */
+const MULTIPLIES = /^(MatMul|Gemm|Einsum|FusedMatMul|Attention)$/;
+
+/** Weights that are computed from constants count: they are folded before anything is quantized. */
+function hasConstantFactor(nodes: readonly Node[]): boolean {
+  const fixed = new Set<Value>();
+  const isFixed = (value: Value | undefined): boolean =>
+    value !== undefined && (value.constant !== undefined || fixed.has(value));
+  return nodes.some(({ opType, inputs, outputs }) => {
+    if (MULTIPLIES.test(opType) && isFixed(inputs[1])) return true;
+    if (inputs.length > 0 && inputs.every((input) => input === undefined || isFixed(input)))
+      for (const output of outputs) if (output !== undefined) fixed.add(output);
+    return false;
+  });
 }
 
 /** Elements of the second operands that are constants. */
