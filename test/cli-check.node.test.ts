@@ -156,6 +156,13 @@ describe('bad input', () => {
       /version of onnxruntime of 1\.30\.0, got 1\.2/,
     ],
     ['--float without --run', ['int8.onnx', '--float', 'float.onnx'], 2, /--float: expected --run beside it/],
+    ['--adapter without --run', ['int8.onnx', '--adapter', 'default'], 2, /--adapter: expected --run beside/],
+    [
+      '--samples without --data',
+      ['int8.onnx', '--run', '--samples', '2'],
+      2,
+      /--samples: expected --data beside it, got none/,
+    ],
     [
       '--min-sqnr without a number',
       ['float.onnx', '--run', '--min-sqnr', 'many'],

@@ -182,8 +182,17 @@ describe('what is wrong with a configuration', () => {
       /global\.weight\.observer: expected 'minmax' or 'moving-average' for a scale a channel, got 'mse'/,
     ],
     [
-      { opTypes: { MatMul: { activation: { bins: 64 } } } },
+      { calibration: { data: 'data.npz' }, opTypes: { MatMul: { activation: { bins: 64 } } } },
       /opTypes\.MatMul\.activation\.bins: expected observer 'histogram', .*, got 'minmax'/,
+    ],
+    [
+      { mode: 'dynamic', global: { activation: { dtype: 'int8' } } },
+      /^error: quant\.json: expected static mode for global\.activation\.dtype, got dynamic$/m,
+    ],
+    [
+      // Dynamic is chosen, since there is no data.
+      { nodes: { '/body/a/MatMul': { activation: { observer: 'mse' } } } },
+      /expected static mode for nodes\.\/body\/a\/MatMul\.activation\.observer, got dynamic/,
     ],
     ['{ "mode": "static", }', /^error: quant\.json: expected JSON, got/m],
     ['[]', /^error: quant\.json: expected an object, got an array$/m],
@@ -207,6 +216,17 @@ describe('what is wrong with a configuration', () => {
     const { code, stderr } = await zeropoint(['quantize', 'model.onnx', '--config', name], { cwd });
     expect(stderr).toMatch(message);
     expect(code).toBe(2);
+  });
+
+  it('what it says of activations and data is idle where a word chooses another mode', async () => {
+    const cwd = await prepared({
+      global: { activation: { dtype: 'int8' } },
+      calibration: { samples: 8, images: { size: 8 } },
+    });
+    for (const words of [['--dynamic'], ['--weights', '4'], ['--float16']]) {
+      const { code, stderr } = await call(cwd, '--dry-run', ...words);
+      expect(code, stderr).toBe(0);
+    }
   });
 
   it('.ts is read where the runtime reads it, and refused with a way out elsewhere', async () => {

@@ -150,6 +150,14 @@ describe('zeropoint quantize --weights', () => {
     [['--weights', '4', '--block-size', '33'], /Allowed choices are 16, 32, 64, 128, 256/],
     [['--weights', '4', '--observer', 'mse'], /cannot be used with/],
     [['--weights', '4', '--dynamic'], /cannot be used with/],
+    [
+      ['--target', 'webgpu', '--per-tensor'],
+      /expected static or dynamic mode for --per-tensor, got weight-only/,
+    ],
+    [
+      ['--target', 'webgpu', '--weight-dtype', 'uint8'],
+      /expected static or dynamic mode for --weight-dtype uint8, got weight-only/,
+    ],
   ])('%j exits with 2 and says why', async (words, message) => {
     const cwd = prepared();
     const { code, stderr } = await zeropoint(['quantize', 'model.onnx', ...words], { cwd });

@@ -70,6 +70,46 @@ describe('zeropoint quantize', () => {
     expect(ops).toEqual(['QuantizeLinear', 'QLinearConv', 'Flatten', 'QGemm']);
   });
 
+  it.each([
+    [['--dynamic', '--activation-dtype', 'int8'], 'static mode for --activation-dtype int8, got dynamic'],
+    [['--dynamic', '--observer', 'entropy'], 'static mode for --observer entropy, got dynamic'],
+    // Chosen, for want of data.
+    [['--observer', 'mse'], 'static mode for --observer mse, got dynamic'],
+  ])('%j: a usage error, since the mode has no such thing', async (words, message) => {
+    const { cwd } = await prepared();
+    const { code, stderr } = await zeropoint(['quantize', 'model.onnx', ...words], { cwd });
+    expect(stderr).toMatch(new RegExp(`^error: quantize: expected ${message}$`, 'm'));
+    expect(code).toBe(2);
+    expect(listing(cwd)).toEqual(['data.npz', 'model.onnx']);
+  });
+
+  it('words about the codes of weights hold for dynamic mode and weights by channel', async () => {
+    const { cwd } = await prepared();
+    for (const words of [['--dynamic'], ['--target', 'onnxruntime-web']]) {
+      const own = ['--weight-dtype', 'uint8', '--per-tensor', '--reduce-range', '--dry-run'];
+      const { code, stderr } = await zeropoint(['quantize', 'model.onnx', ...words, ...own], { cwd });
+      expect(code, stderr).toBe(0);
+    }
+  });
+
+  it.each([
+    ['--samples', '2'],
+    ['--batch-size', '2'],
+    ['--shuffle'],
+    ['--size', '8'],
+    ['--crop', '8'],
+    ['--mean', '0'],
+    ['--std', '1'],
+    ['--scale', '1'],
+    ['--layout', 'NCHW'],
+    ['--channels', 'gray'],
+  ])('%s without --calibrate: a usage error', async (...words) => {
+    const { cwd } = await prepared();
+    const { code, stderr } = await zeropoint(['quantize', 'model.onnx', '--dynamic', ...words], { cwd });
+    expect(stderr).toMatch(`error: ${words[0]}: expected data (--calibrate) that it speaks of, got none\n`);
+    expect(code).toBe(2);
+  });
+
   it('--dynamic --convolutions: ConvInteger too; a usage error where the mode is not dynamic', async () => {
     const { cwd } = await prepared();
     const words = ['quantize', 'model.onnx', '--convolutions'];

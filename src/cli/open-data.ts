@@ -20,6 +20,31 @@ import type { ConfigurationOptions, DataOptions } from './verbs/options.ts';
 /** Words that speak of images. */
 const IMAGE_WORDS = ['size', 'crop', 'mean', 'std', 'scale', 'layout', 'channels'] as const;
 
+/** Words that say which samples are looked at and how, as they are written. */
+const DATA_WORDS = {
+  samples: '--samples',
+  batchSize: '--batch-size',
+  shuffle: '--shuffle',
+  size: '--size',
+  crop: '--crop',
+  mean: '--mean',
+  std: '--std',
+  scale: '--scale',
+  layout: '--layout',
+  channels: '--channels',
+} as const satisfies Record<keyof Omit<DataOptions, 'calibrate'>, string>;
+
+/** `words` as they were given: what a file says of data is idle where there is none. @throws UsageError for words about no data */
+export function checkDataWords(words: DataOptions, data: string | undefined): void {
+  if (data !== undefined) return;
+  const said = Object.entries(DATA_WORDS).find(([name]) => words[name as keyof DataOptions] !== undefined);
+  if (said === undefined) return;
+  throw new UsageError(
+    `${said[1]}: expected data (--calibrate) that it speaks of, got none`,
+    `Add --calibrate, or leave ${said[1]} out.`,
+  );
+}
+
 /** The data of `--calibrate`; undefined without it. @throws UsageError for words about images beside other data */
 export async function openData(
   model: Model,

@@ -21,6 +21,8 @@ import { runInBrowser } from './check-web.ts';
 
 /** dB of signal to noise below which numbers are wrong: against the file itself, and against a float model. */
 const LEAST_SQNR = { itself: 20, float: 10 } as const;
+/** Of `--data`: enough to see wrong numbers. */
+const DEFAULT_SAMPLES = 8;
 /** Share of equal elements below which outputs that are no floats are wrong. */
 const LEAST_AGREEMENT = 0.9;
 
@@ -151,7 +153,7 @@ async function feedsOf(
   { model, words, context: { signal } }: RunJob,
 ): Promise<Pick<Expected, 'batches' | 'inputs' | 'samples'>> {
   if (words.data !== undefined) {
-    const { samples } = words;
+    const { samples = DEFAULT_SAMPLES } = words;
     const options = { samples, defaultBatchSize: Math.min(samples, batchSizeFor(model)) };
     const data = await openCalibrationData(words.data, inputValues(model), options);
     const batches: Readonly<Record<string, Tensor>>[] = [];

@@ -28,7 +28,7 @@ export async function runInBrowser(target: WebTarget, job: RawJob): Promise<RawR
   signal.addEventListener('abort', stop);
   const timer = setTimeout(stop, LONGEST_MS);
   try {
-    browser = await openBrowser(findBrowser(words.browser), words.adapter);
+    browser = await openBrowser(findBrowser(words.browser), words.adapter ?? 'swiftshader');
     return await inPage(browser, server, PAGE_RUNTIMES[target], job);
   } catch (error) {
     signal.throwIfAborted();

@@ -24,8 +24,15 @@ export interface CheckedTarget extends TargetCheck {
   readonly passed: boolean;
 }
 
-/** Words that say how to run. */
-const RUN_WORDS = ['float', 'data', 'minSqnr', 'browser'] as const;
+/** Words that say how to run, and the word that each of them speaks of. */
+const RUN_WORDS = {
+  float: 'run',
+  data: 'run',
+  minSqnr: 'run',
+  browser: 'run',
+  adapter: 'run',
+  samples: 'data',
+} as const satisfies Partial<Record<keyof CheckWords, keyof CheckWords>>;
 
 export async function checkModel(path: string, words: CheckWords): Promise<void> {
   await runVerb(words, async (context) => {
@@ -53,10 +60,13 @@ export async function checkModel(path: string, words: CheckWords): Promise<void>
 }
 
 function checkWords(words: CheckWords): void {
-  const word = RUN_WORDS.find((name) => words[name] !== undefined);
-  if (word === undefined || words.run) return;
-  const spelt = word.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  throw new UsageError(`--${spelt}: expected --run beside it, got none`, 'Without --run nothing is run.');
+  for (const [name, needed] of Object.entries(RUN_WORDS)) {
+    // Keys are those of the table.
+    if (words[name as keyof typeof RUN_WORDS] === undefined || words[needed]) continue;
+    const spelt = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    const why = needed === 'run' ? 'Without --run nothing is run.' : 'Made-up inputs are one sample.';
+    throw new UsageError(`--${spelt}: expected --${needed} beside it, got none`, why);
+  }
 }
 
 /** A release that was not probed is a word that names nothing. */

@@ -1,5 +1,6 @@
 /** What was decided about the file that `zeropoint quantize` writes: its name, where weights lie, whether it is looked at. */
-import type { WriteModelOptions } from 'zeropoint/onnx';
+import type { Mode, WriteModelOptions } from 'zeropoint/onnx';
+import type { Config, Level } from '../config/schema.ts';
 import { UsageError } from '../errors.ts';
 import type { ModeDecision } from '../mode.ts';
 import type { FileOptions, QuantizeOptions } from '../verbs/quantize.ts';
@@ -16,20 +17,72 @@ export function ending(
   return `q${bits ?? settings?.weights?.bits ?? 4}${suffix}.onnx`;
 }
 
-/** Throws UsageError for a word about a mode that is not the one that was found sensible. */
-export function checkModeWords({ mode }: ModeDecision, options: QuantizeOptions): void {
-  const { format, coverage, dedicatedPairs, convolutions, settings } = options;
-  if (convolutions && mode !== 'dynamic') throw modeError('dynamic', 'convolutions', mode, 'Add --dynamic');
+/** Throws UsageError for a word or a key about a mode that is not the one that was found sensible. */
+export function checkModeWords(choice: ModeDecision, options: QuantizeOptions): void {
+  const { mode } = choice;
+  if (options.convolutions && mode !== 'dynamic')
+    throw modeError('dynamic', '--convolutions', mode, 'Add --dynamic');
   if (mode === 'static') return checkIntegerForm(options);
-  // What a file says of static mode is idle where a word chooses another one.
-  const words = [
-    ['format', settings?.format === undefined ? format : undefined],
-    ['coverage', settings?.coverage === undefined ? coverage : undefined],
-    ['dedicated-pairs', settings?.dedicatedPairs === undefined && dedicatedPairs ? '' : undefined],
+  const staticWord = words(STATIC_WORDS, options)[0];
+  if (staticWord !== undefined) throw modeError('static', staticWord, mode, 'Add --static and --calibrate');
+  const hasCodes = mode === 'dynamic' || choice.weights === 'channels';
+  const codeWord = hasCodes ? undefined : words(CODE_WORDS, options)[0];
+  if (codeWord !== undefined)
+    throw modeError('static or dynamic', codeWord, mode, 'Add --dynamic, or --static and --calibrate');
+  checkLevels(mode, options);
+}
+
+/** Words that speak of fixed ranges and of the pairs that hold them. */
+const STATIC_WORDS = {
+  format: '--format',
+  coverage: '--coverage',
+  dedicatedPairs: '--dedicated-pairs',
+  observer: '--observer',
+  activationDtype: '--activation-dtype',
+} as const;
+
+/** Words that speak of codes by channel or tensor; those in blocks have their own. */
+const CODE_WORDS = {
+  weightDtype: '--weight-dtype',
+  reduceRange: '--reduce-range',
+  perTensor: '--per-tensor',
+} as const;
+
+/** Those that were said, with their values. What a file says of a mode is idle where a word chooses another one. */
+function words(known: Readonly<Record<string, string>>, options: QuantizeOptions): readonly string[] {
+  // Keys of the tables are names of options; those of a file have the same names.
+  const [said, inFile] = [options, options.settings ?? {}] as readonly Readonly<Record<string, unknown>>[];
+  return Object.entries(known)
+    .filter(([name]) => said[name] !== undefined && said[name] !== false && inFile[name] === undefined)
+    .map(([name, word]) => (said[name] === true ? word : `${word} ${String(said[name])}`));
+}
+
+/** Ranges are measured in static mode alone: what a file says of them is idle only where a word chose another mode. */
+function checkLevels(mode: Mode, options: QuantizeOptions): void {
+  const { settings, config, dynamic, weights, float16, bfloat16 } = options;
+  if (settings === undefined || [dynamic, weights, float16, bfloat16].some(Boolean)) return;
+  const key = activationKey(settings);
+  if (key === undefined) return;
+  throw new UsageError(
+    `${config}: expected static mode for ${key}, got ${mode}`,
+    'Activations get no types or ranges of their own there: write "mode": "static" and give data, or leave it out.',
+  );
+}
+
+/** The first key about activations, `opTypes.Conv.activation.dtype`. */
+function activationKey({ global, opTypes, namePatterns, nodes }: Config): string | undefined {
+  const sections = Object.entries({ opTypes, namePatterns, nodes });
+  const levels: readonly (readonly [string, Level | undefined])[] = [
+    ['global', global],
+    ...sections.flatMap(([section, entries]) =>
+      Object.entries(entries ?? {}).map(([name, level]) => [`${section}.${name}`, level] as const),
+    ),
   ];
-  const word = words.find(([, value]) => value !== undefined);
-  if (word !== undefined)
-    throw modeError('static', word.join(' ').trim(), mode, 'Add --static and --calibrate');
+  for (const [name, level] of levels) {
+    const [key] = typeof level === 'object' ? Object.keys(level?.activation ?? {}) : [];
+    if (key !== undefined) return `${name}.activation.${key}`;
+  }
+  return undefined;
 }
 
 /** What QOperator form has no operators for; what is said of single nodes is looked at once there is a plan. */
@@ -62,8 +115,8 @@ function formError(what: string, why: string): UsageError {
 
 function modeError(expected: string, word: string, got: string, deed: string): UsageError {
   return new UsageError(
-    `quantize: expected ${expected} mode for --${word}, got ${got}`,
-    `${deed}, or leave --${word.split(' ')[0]} out.`,
+    `quantize: expected ${expected} mode for ${word}, got ${got}`,
+    `${deed}, or leave ${word.split(' ')[0]} out.`,
   );
 }
 

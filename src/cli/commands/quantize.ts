@@ -26,7 +26,7 @@ import { withConfig } from '../config/with-config.ts';
 import { checkOutput, defaultOutput, stageOutput, totalSize } from '../files.ts';
 import { runVerb, type Context } from '../frame.ts';
 import { checkBlockWords, choosesByData, decideMode, type ModeDecision } from '../mode.ts';
-import { dataPart, openData } from '../open-data.ts';
+import { checkDataWords, dataPart, openData } from '../open-data.ts';
 import type { ProgressFacts } from '../progress.ts';
 import { openRunner } from '../runtime.ts';
 import { readPlan } from '../read-plan.ts';
@@ -83,6 +83,7 @@ const VERIFY_SAMPLES = 128;
 export async function quantize(input: string, words: QuantizeOptions): Promise<void> {
   await runVerb(words, async (context) => {
     const options = await withConfig(words);
+    checkDataWords(words, options.calibrate);
     const job = await openJob(input, options);
     const { mode, reason, warning } = job.choice;
     context.progress.note(`mode: ${mode}, ${reason}`);

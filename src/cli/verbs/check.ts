@@ -26,17 +26,14 @@ export interface CheckWords extends ModelOptions {
   /** Path of the model that outputs are compared with. */
   readonly float?: string;
   readonly data?: string;
-  readonly samples: number;
+  readonly samples?: number;
   /** dB. */
   readonly minSqnr?: number;
   readonly browser?: string;
-  readonly adapter: 'swiftshader' | 'default';
+  readonly adapter?: 'swiftshader' | 'default';
   /** False: a node that falls back to the CPU fails its target. */
   readonly fallback: boolean;
 }
-
-/** Runs of a model with data: enough to see wrong numbers. */
-const DEFAULT_SAMPLES = 8;
 
 export function addCheck(program: Command): void {
   const command = program
@@ -69,7 +66,7 @@ function addRunOptions(command: Command): void {
     .option('--run', 'load and run the model in each; the web targets in a fresh headless Chromium')
     .option('--float <model>', 'with --run: compare with this model (default: with the file itself, unfused)')
     .option('--data <file>', 'with --run: .npz, .npy or .jsonl (default: made-up inputs)')
-    .option('--samples <count>', 'with --data: how many samples, from the first', parseCount, DEFAULT_SAMPLES)
+    .option('--samples <count>', 'with --data: how many samples, from the first (default: 8)', parseCount)
     .option(
       '--min-sqnr <dB>',
       'with --run: less signal to noise is wrong numbers (default: 20; with --float 10)',
@@ -80,9 +77,10 @@ function addRunOptions(command: Command): void {
       'with --run: Chromium or Chrome (default: CHROMIUM, or the first that is found)',
     )
     .addOption(
-      new Option('--adapter <name>', 'with --run: what WebGPU computes on')
-        .choices(['swiftshader', 'default'])
-        .default('swiftshader', 'swiftshader, on the CPU'),
+      new Option(
+        '--adapter <name>',
+        'with --run: what WebGPU computes on (default: swiftshader, on the CPU)',
+      ).choices(['swiftshader', 'default']),
     );
 }
 
