@@ -11,8 +11,10 @@ import {
   type CheckFinding,
   type CheckTarget,
   type ElementType,
+  type GraphBuilder,
   type Model,
   type Support,
+  type Value,
 } from 'zeropoint/onnx';
 
 /** y = relu(x · w), K and N multiples of a block. */
@@ -271,6 +273,140 @@ it('DequantizeLinear: kernels of WebGPU end with opset 23, and have no 2-bit cod
   expect(await verdict('int8', 23)).toBe('runs');
   expect(await verdict('int8', 24)).toBe('falls back');
   expect(await verdict('int2', 25)).toBe('falls back');
+});
+
+/** The targets whose builds have no Dropout-13, and which fail where it is not taken out. */
+async function isMissing(build: (b: GraphBuilder) => void, opset = 13): Promise<boolean> {
+  const all = await verdicts(buildModel(build, { opset }));
+  const [fewer, webgpu] = [all['transformersjs-wasm'], all['ort-web-webgpu']];
+  expect(fewer === 'missing').toBe(webgpu === 'missing');
+  return fewer === 'missing';
+}
+
+/** Each was held against --run in Chromium. */
+describe('Identity and Dropout, which onnxruntime takes out before it chooses kernels', () => {
+  const x = (b: GraphBuilder): Value => b.input('x', 'float32', ['N', 4]);
+  const ratio = (b: GraphBuilder): Value => b.constant('ratio', tensor(0.5, []));
+  const training = (b: GraphBuilder): Value => b.constant('training', tensor(Uint8Array.of(1), [], 'bool'));
+  const output = (b: GraphBuilder, value: Value): void => b.output(value, 'y', 'float32', ['N', 4]);
+  const dropout = (b: GraphBuilder, ...inputs: readonly Value[]): Value => b.op('Dropout', inputs);
+
+  it.each<[string, boolean, (b: GraphBuilder) => void]>([
+    ['between nodes', false, (b) => output(b, b.op('Neg', [dropout(b, b.op('Abs', [x(b)]), ratio(b))]))],
+    [
+      'between nodes, with training_mode, which nothing computes in',
+      false,
+      (b) => output(b, b.op('Neg', [dropout(b, b.op('Abs', [x(b)]), ratio(b), training(b))])),
+    ],
+    [
+      'between nodes, with a ratio that the caller gives',
+      false,
+      (b) => output(b, b.op('Neg', [dropout(b, b.op('Abs', [x(b)]), b.input('r', 'float32', []))])),
+    ],
+    [
+      'between nodes, with a ratio that a node gives',
+      true,
+      (b) => {
+        const computed = b.op('Neg', [b.input('r', 'float32', [])]);
+        output(b, b.op('Neg', [dropout(b, b.op('Abs', [x(b)]), computed)]));
+      },
+    ],
+    ['of an input', false, (b) => output(b, b.op('Neg', [dropout(b, x(b))]))],
+    ['of an input, with a ratio', true, (b) => output(b, b.op('Neg', [dropout(b, x(b), ratio(b))]))],
+    [
+      'of an input behind another one, with a ratio',
+      true,
+      (b) => output(b, b.op('Neg', [dropout(b, dropout(b, x(b)), ratio(b))])),
+    ],
+    ['that gives an output', true, (b) => output(b, dropout(b, b.op('Abs', [x(b)])))],
+    [
+      'whose mask is an output',
+      true,
+      (b) => {
+        const [y, mask] = b.ops('Dropout', [b.op('Abs', [x(b)])], ['d', 'mask']);
+        output(b, b.op('Neg', [y]));
+        b.output(mask, 'mask', 'bool');
+      },
+    ],
+    [
+      'whose mask nobody reads',
+      false,
+      (b) => output(b, b.op('Neg', [b.ops('Dropout', [b.op('Abs', [x(b)])], ['d', 'mask'])[0]])),
+    ],
+  ])('Dropout %s: missing: %s', async (_, expected, build) => {
+    expect(await isMissing(build)).toBe(expected);
+  });
+
+  it('every version of Dropout', async () => {
+    for (const opset of [7, 10, 12, 13, 22]) {
+      const model = buildModel((b) => output(b, b.op('Neg', [dropout(b, b.op('Abs', [x(b)]))])), { opset });
+      expect(await verdicts(model), `${opset}`).toEqual(EVERYWHERE);
+    }
+  });
+
+  /** An If whose branches are made by `inside` of a value before it. */
+  const branched =
+    (
+      before: (b: GraphBuilder, a: Value) => Value,
+      ...inside: ((b: GraphBuilder, d: Value, a: Value) => Value)[]
+    ) =>
+    (b: GraphBuilder): void => {
+      const a = b.op('Abs', [x(b)]);
+      const d = before(b, a);
+      const [then, other] = inside.map((make, i) =>
+        b.body(`branch${i}`, (inner) => inner.output(make(inner, d, a), `o${i}`, 'float32')),
+      );
+      const graphs = {
+        then_branch: { kind: 'graph', value: then },
+        else_branch: { kind: 'graph', value: other },
+      } as const;
+      output(b, b.op('If', [b.input('go', 'bool', [])], graphs));
+    };
+  const neg = (b: GraphBuilder, d: Value): Value => b.op('Neg', [d]);
+  const self = (_: GraphBuilder, a: Value): Value => a;
+
+  it.each([
+    ['in front of bodies that read it', false, branched(dropout, neg, neg)],
+    [
+      'in front of bodies that read it and what it reads',
+      true,
+      branched(dropout, neg, (b, _, a) => neg(b, a)),
+    ],
+    ['in bodies', false, branched(self, (b, d) => neg(b, dropout(b, d)), neg)],
+    ['that gives the output of a body', true, branched(self, (b, d) => dropout(b, d), neg)],
+  ])('Dropout %s: missing: %s', async (_, expected, build) => {
+    expect(await isMissing(build)).toBe(expected);
+  });
+
+  it.each<[string, boolean, (b: GraphBuilder, a: Value) => void]>([
+    ['between nodes', true, (b, a) => b.output(b.op('Mul', [b.op('Identity', [a]), a]), 'z', 'int64')],
+    ['that gives an output', true, (b, a) => b.output(b.op('Identity', [a]), 'z', 'int64')],
+    [
+      'that gives an output, of a value that others read',
+      false,
+      (b, a) => {
+        b.output(b.op('Identity', [a]), 'z', 'int64');
+        b.output(b.op('Neg', [a]), 'n', 'int64');
+      },
+    ],
+    [
+      'that gives an output, of an output',
+      false,
+      (b, a) => {
+        b.output(b.op('Identity', [a]), 'z', 'int64');
+        b.output(a, 'a', 'int64');
+      },
+    ],
+    [
+      'of an input that gives an output',
+      false,
+      (b) => b.output(b.op('Identity', [b.graph.inputs[0]]), 'z', 'int64'),
+    ],
+  ])('Identity %s: taken out: %s', async (_, expected, build) => {
+    const model = buildModel((b) => build(b, b.op('Abs', [b.input('i', 'int64', ['N'])])));
+    const identity = (await findings(model, 'ort-web-webgpu')).find(({ op }) => op === 'Identity');
+    expect(identity === undefined).toBe(expected);
+  });
 });
 
 describe('which nodes', () => {

@@ -4,6 +4,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { tensor } from 'zeropoint';
 import {
   buildModel,
   convertToFloat16,
@@ -11,6 +12,7 @@ import {
   quantizeDynamic,
   quantizeWeights,
   writeModel,
+  type Value,
 } from 'zeropoint/onnx';
 import { temporaryFolder, useCli } from './support/cli.ts';
 import { convNet, noise, saveModel, twoInputs } from './support/cli-models.ts';
@@ -102,6 +104,27 @@ describe('check --run in Chromium', { timeout: 300_000 }, () => {
     expect([wasm.problem, webgpu.problem, wasm.fallbacks]).toEqual([null, null, []]);
     expect(webgpu.fallbacks.map(({ op }) => op).join()).toMatch(/MatMulInteger/);
     expect((await runs(cwd, 'int8.onnx', '--no-fallback')).code).toBe(3);
+  });
+
+  it('Dropout between products is taken out, with a ratio too; the table says so', async () => {
+    const cwd = temporaryFolder();
+    for (const opset of [7, 12, 13, 22]) {
+      const model = buildModel(
+        (b) => {
+          const product = (x: Value, i: number): Value =>
+            b.op('MatMul', [x, b.constant(`w${i}`, noise([16, 16], i))]);
+          const ratio = opset < 12 ? [] : [b.constant('ratio', tensor(0.5, []))];
+          const dropped = b.op('Dropout', [product(b.input('x', 'float32', ['N', 16]), 1), ...ratio]);
+          b.output(product(dropped, 2), 'y', 'float32', ['N', 16]);
+        },
+        { opset },
+      );
+      const file = `dropout${opset}.onnx`;
+      await saveModel(cwd, model, file);
+      const { code, wasm, webgpu } = await runs(cwd, file);
+      expect([code, wasm.problem, webgpu.problem, webgpu.fallbacks]).toEqual([0, null, null, []]);
+      expect((await zeropoint(['check', file], { cwd })).code).toBe(0);
+    }
   });
 
   it('4-bit weights beside the model give the numbers of the CPU', async () => {

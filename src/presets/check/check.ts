@@ -21,6 +21,7 @@ import {
 import { backendTable } from '../backends/tables.ts';
 import { adviceFor } from './advice.ts';
 import { nodeTypes } from './node-types.ts';
+import { removedNodes } from './removed-nodes.ts';
 
 /** Where to look. */
 export interface CheckOptions extends Pick<ReadModelOptions, 'maxStructureBytes'> {
@@ -89,7 +90,8 @@ export function failsCheck(support: Support): boolean {
 
 /**
  * Looks up every node of a model, bodies of If, Loop and Scan and local functions included. A node whose inputs are all
- * constants is computed once, on the CPU, whatever the target.
+ * constants is computed once, on the CPU, whatever the target; Identity and Dropout that the runtime takes out run
+ * everywhere.
  *
  * @throws TypeError for an option that does not exist or is of another type; RangeError for a target or version that was not
  *   probed; what readModel throws
@@ -129,17 +131,21 @@ interface Looked {
   readonly found: Found;
   /** Computed from constants when the model is loaded. */
   readonly isFolded: boolean;
+  /** Taken out when the model is loaded. */
+  readonly isRemoved: boolean;
 }
 
 function lookUp(model: Model, lookup: BackendLookup): readonly Looked[] {
   const typeOf = nodeTypes(model);
   const folded = new Set<Value>();
+  const removed = removedNodes(model);
   const looked: Looked[] = [];
   for (const node of model.graph.allNodes()) {
     const opset = model.opsetImports.get(node.domain) ?? 0;
     const isFolded = isConstant(node, folded);
     if (isFolded) for (const output of node.outputs) if (output !== undefined) folded.add(output);
-    looked.push({ node, opset, found: lookup.find(node, opset, typeOf), isFolded });
+    const found = lookup.find(node, opset, typeOf);
+    looked.push({ node, opset, found, isFolded, isRemoved: removed.has(node) });
   }
   return looked;
 }
@@ -154,9 +160,12 @@ function isConstant(node: Node, folded: ReadonlySet<Value>): boolean {
   );
 }
 
-/** What is folded on WebGPU is folded by the CPU kernels of the same file. */
-function supportOf({ found: { support }, isFolded }: Looked, target: CheckTarget): Support {
+/** What is taken out needs no kernel; what is folded on WebGPU is folded by the CPU kernels of the same file. */
+function supportOf(looked: Looked, target: CheckTarget, { newestOpset }: ProbedBackend): Support {
+  const { opset, found, isFolded, isRemoved } = looked;
+  const { version, support } = found;
   const own = support[target];
+  if (isRemoved && version !== undefined && opset <= newestOpset) return 'runs';
   if (!isFolded || target !== 'ort-web-webgpu') return own;
   if (own === 'falls back') return 'runs';
   return own === 'needs shader-f16' ? support['transformersjs-wasm'] : own;
@@ -169,7 +178,7 @@ function findingsOn(
 ): readonly CheckFinding[] {
   const groups = new Map<string, Looked[]>();
   for (const looked of nodes) {
-    const support = supportOf(looked, target);
+    const support = supportOf(looked, target, backend);
     if (support === 'runs') continue;
     const key = [support, looked.node.qualifiedOp, looked.found.signature].join(' ');
     const group = groups.get(key);
@@ -187,7 +196,7 @@ function findingsOn(
 function findingOf(group: readonly Looked[], target: CheckTarget, backend: ProbedBackend): CheckFinding {
   const [{ node, opset, found }] = group;
   // Groups hold nodes that do not simply run.
-  const support = supportOf(group[0], target) as CheckFinding['support'];
+  const support = supportOf(group[0], target, backend) as CheckFinding['support'];
   return {
     support,
     op: node.qualifiedOp,
