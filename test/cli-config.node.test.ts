@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { buildModel, readModel, type Model } from 'zeropoint/onnx';
+import { buildModel, readModel, type Model, type Value } from 'zeropoint/onnx';
 import { noise, saveModel, saveNpz } from './support/cli-models.ts';
 import { installElsewhere, listing, temporaryFolder, useCli, type CliResult } from './support/cli.ts';
 
@@ -155,6 +155,76 @@ describe('zeropoint quantize --config', () => {
     const words = ['quantize', 'model.onnx', '--config', 'quant.json', '--no-verify'];
     const { code, stderr } = await elsewhere(words, { cwd });
     expect([code, stderr]).toEqual([0, 'mode: dynamic, as quant.json says\n']);
+  });
+});
+
+describe('nodes without a name', () => {
+  /** As `prepared`, without a single name; the products give h0 to h2. */
+  async function nameless(config: unknown = {}): Promise<string> {
+    const cwd = temporaryFolder();
+    const model = threeProducts();
+    let product = 0;
+    for (const node of model.graph.nodes) {
+      node.name = '';
+      if (node.is('MatMul') && !node.outputs[0]?.isOutput)
+        model.graph.rename(node.outputs[0] as Value, `h${product++}`);
+    }
+    await saveModel(cwd, model);
+    saveNpz(cwd, { x: noise([40, 32], 9) });
+    writeFileSync(join(cwd, 'quant.json'), JSON.stringify(config));
+    return cwd;
+  }
+
+  it.each([
+    ['static', ['-c', 'data.npz']],
+    ['dynamic', ['--dynamic']],
+    ['weight-only', ['--weights', '4']],
+    ['weight-only', ['--config', 'quant.json']],
+  ])('--exclude calls them as reports do; %s, %j', async (mode, words) => {
+    const cwd = await nameless({ weights: { format: 'by-channel' } });
+    const args = ['quantize', 'model.onnx', ...words, '--json', '--force', '--no-verify', '--exclude'];
+    for (const pattern of ['MatMul(h1)', 'MatMul(*1)', '*h1*']) {
+      const { code, stdout, stderr } = await zeropoint([...args, pattern], { cwd });
+      expect(code, stderr).toBe(0);
+      const result: { mode: { mode: string }; report: Report } = JSON.parse(stdout);
+      expect(result.mode.mode).toBe(mode);
+      expect(names(result)).toContain('MatMul(h0)');
+      expect(names(result)).not.toContain('MatMul(h1)');
+    }
+  });
+
+  it('calibrate takes the same words, and its plan has no range for them', async () => {
+    const cwd = await nameless();
+    const args = ['calibrate', 'model.onnx', '-c', 'data.npz', '-o', 'plan.json', '--exclude', 'MatMul(h1)'];
+    const { code, stderr } = await zeropoint(args, { cwd });
+    expect(code, stderr).toBe(0);
+    const { stdout } = await zeropoint(['quantize', 'model.onnx', '--plan', 'plan.json', '--json'], { cwd });
+    expect(names(JSON.parse(stdout))).toEqual(expect.arrayContaining(['MatMul(h0)']));
+    expect(names(JSON.parse(stdout))).not.toContain('MatMul(h1)');
+  });
+
+  it('a configuration means them by nodes and by namePatterns', async () => {
+    const cwd = await nameless({
+      nodes: { 'MatMul(h0)': null },
+      namePatterns: { 'MatMul(*1)': { weight: { dtype: 'uint8' } } },
+    });
+    const result = await done(cwd, '-c', 'data.npz');
+    expect(names(result)).not.toContain('MatMul(h0)');
+    expect(Object.values(dtypes(result)).toSorted()).toEqual(['int8', 'uint8']);
+  });
+
+  it('a name that none of them is called by is refused, with what they are called', async () => {
+    const cwd = await nameless();
+    const { code, stderr } = await zeropoint(
+      ['quantize', 'model.onnx', '--dynamic', '--exclude', 'MatMul(h9)'],
+      {
+        cwd,
+      },
+    );
+    expect(code).toBe(2);
+    expect(stderr).toMatch(
+      /--exclude: expected the name of a node, got 'MatMul\(h9\)', .*did you mean 'MatMul\(h\d\)'/,
+    );
   });
 });
 

@@ -12,6 +12,7 @@ import {
   type Plan,
   type ReadyModel,
 } from 'zeropoint/onnx';
+import { nameMeantNodes } from '../config/node-names.ts';
 import { withConfig } from '../config/with-config.ts';
 import { dataDigest } from '../data-digest.ts';
 import { Interrupted, UsageError } from '../errors.ts';
@@ -74,8 +75,10 @@ async function openJob(input: string, options: CalibrateOptions): Promise<Calibr
   const output = options.output ?? defaultOutput(input, 'plan.json');
   if (!options.dryRun) await checkPlaces(output, options);
   const original = await readModel(input, readOptions(options));
-  const qconfigMapping = qconfigMappingOf((await clean(original)).model, options);
-  const ready = await readyStatic(original, { qconfigMapping, coverage: options.coverage });
+  const { model } = await clean(original);
+  nameMeantNodes(model, options);
+  const qconfigMapping = qconfigMappingOf(model, options);
+  const ready = await readyStatic(model, { qconfigMapping, coverage: options.coverage });
   // --calibrate is there, so there is data.
   const data = (await openData(ready.model, options)) as CalibrationData;
   const size = await totalSize(input, original);

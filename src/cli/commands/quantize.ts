@@ -22,6 +22,7 @@ import {
   type ReadyModel,
 } from 'zeropoint/onnx';
 import type { QConfigMapping } from 'zeropoint';
+import { nameMeantNodes } from '../config/node-names.ts';
 import { withConfig } from '../config/with-config.ts';
 import { checkOutput, defaultOutput, stageOutput, totalSize } from '../files.ts';
 import { runVerb, type Context } from '../frame.ts';
@@ -138,6 +139,7 @@ async function prepared(
   options: QuantizeOptions,
 ): Promise<{ readonly model: Model; readonly mapping: QConfigMapping }> {
   const { model } = await clean(original);
+  nameMeantNodes(model, options);
   const mapping = qconfigMappingOf(model, options);
   return { model: mode === 'static' ? await raised(model, mapping, options) : model, mapping };
 }

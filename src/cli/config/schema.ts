@@ -145,7 +145,10 @@ export const CONFIG = v.strictObject({
   nodes: levels(
     'By the name of a node, or of a scope around nodes. A node that is left in float on advice is quantized if its own name is here.',
   ),
-  exclude: about(v.array(v.string()), 'Names of nodes that stay in float; * stands for anything.'),
+  exclude: about(
+    v.array(v.string()),
+    'Names of nodes that stay in float, those without one as reports call them: MatMul(output); * stands for anything.',
+  ),
   calibration: about(CALIBRATION, 'Data for static quantization and the comparison.'),
   weights: about(WEIGHTS, 'Mode weight-only.'),
   float16: about(FLOAT16, 'Mode float16; beside mode weight-only: what stays float is converted too.'),

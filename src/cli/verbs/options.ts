@@ -111,7 +111,7 @@ export function addConfigurationOptions(command: Command): void {
     ),
     new Option(
       '--exclude <pattern>',
-      'leave nodes of this name in float; * stands for anything (repeatable)',
+      'leave nodes of this name in float, those without one as reports call them: MatMul(output); * stands for anything (repeatable)',
     ).argParser(collect),
   ];
   for (const option of options) command.addOption(option);
