@@ -35,7 +35,7 @@ const BUNDLES = [
     code: "export { readModel, quantizeWeights, writeModel } from 'zeropoint/onnx';",
     budget: 69 * KB,
   },
-  { name: 'zeropoint/onnx', code: "export * from 'zeropoint/onnx';", budget: 150 * KB },
+  { name: 'zeropoint/onnx', code: "export * from 'zeropoint/onnx';", budget: 152 * KB },
 ];
 
 /** Optional peers: a page brings its own. */
