@@ -13,9 +13,11 @@ export interface ProcessCost {
   readonly seconds: number;
 }
 
-/** Prints the peak to a file when the process ends; in KiB. */
+const PEAK = new URL('../scripts/lib/peak.mjs', import.meta.url).href;
+
+/** Prints the peak to a file when the process ends; in bytes. */
 const probe = (report: string): string =>
-  `data:text/javascript,import{writeFileSync}from'node:fs';process.on('exit',()=>writeFileSync(${JSON.stringify(report)},String(process.resourceUsage().maxRSS)))`;
+  `data:text/javascript,import{writeFileSync}from'node:fs';import{peakBytes}from${JSON.stringify(PEAK)};process.on('exit',()=>writeFileSync(${JSON.stringify(report)},String(peakBytes())))`;
 
 /** Runs `zeropoint` with `args` in a process of its own. Throws what it said if it fails. */
 export function runCommand(args: readonly string[]): ProcessCost {
@@ -26,7 +28,7 @@ export function runCommand(args: readonly string[]): ProcessCost {
     const run = spawnSync(process.execPath, ['--import', probe(report), CLI, ...args], { encoding: 'utf8' });
     if (run.status !== 0) throw new Error(run.stderr);
     const seconds = (performance.now() - start) / 1000;
-    return { megabytes: (Number(readFileSync(report, 'utf8')) * 1024) / 1e6, seconds };
+    return { megabytes: Number(readFileSync(report, 'utf8')) / 1e6, seconds };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -3,6 +3,7 @@
  * megabytes} as JSON. `seconds` is reading, quantizing and writing, without Node's start and imports; `megabytes` the peak
  * of the process. Usage: node job.mjs MODEL OUT '{"mode": ...}' [DATA].
  */
+import { peakBytes } from '../../scripts/lib/peak.mjs';
 import {
   EntropyObserver,
   HistogramObserver,
@@ -55,4 +56,4 @@ const start = performance.now();
 const { model } = await JOBS[job.mode](await readModel(path), job, data);
 await writeModel(model, out, { overwrite: true });
 const seconds = (performance.now() - start) / 1000;
-console.log(JSON.stringify({ seconds, megabytes: process.resourceUsage().maxRSS / 1024 }));
+console.log(JSON.stringify({ seconds, megabytes: peakBytes() / 2 ** 20 }));

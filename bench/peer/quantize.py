@@ -11,6 +11,7 @@ import sys
 import time
 
 import numpy as np
+from peak import peak_megabytes
 
 LIMIT_GB = 18
 resource.setrlimit(resource.RLIMIT_AS, (LIMIT_GB << 30, LIMIT_GB << 30))
@@ -72,7 +73,7 @@ def main():
     except MemoryError:
         sys.exit(3)
     seconds = time.perf_counter() - start
-    print(json.dumps({"seconds": seconds, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    print(json.dumps({"seconds": seconds, "megabytes": peak_megabytes()}))
 
 
 if __name__ == "__main__":

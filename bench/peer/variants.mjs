@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { variants } from 'zeropoint/onnx';
+import { peakBytes } from '../../scripts/lib/peak.mjs';
 
 const [model, folder, preset, ...dtypes] = process.argv.slice(2);
 const start = performance.now();
@@ -15,6 +16,6 @@ const result = await variants(model, {
 });
 const seconds = (performance.now() - start) / 1000;
 if (result.skipped.length > 0) console.error(result.skipped);
-const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage();
+const { userCPUTime, systemCPUTime } = process.resourceUsage();
 const cpu = (userCPUTime + systemCPUTime) / 1e6;
-console.log(JSON.stringify({ seconds, cpu, megabytes: maxRSS / 1024 }));
+console.log(JSON.stringify({ seconds, cpu, megabytes: peakBytes() / 2 ** 20 }));

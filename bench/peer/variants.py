@@ -13,6 +13,8 @@ import resource
 import sys
 import time
 
+from peak import peak_megabytes
+
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "scripts/fixtures"))
 
 
@@ -28,7 +30,7 @@ def main():
     seconds = time.perf_counter() - start
     usage = resource.getrusage(resource.RUSAGE_SELF)
     cpu = usage.ru_utime + usage.ru_stime
-    print(json.dumps({"seconds": seconds, "cpu": cpu, "megabytes": usage.ru_maxrss / 1024}))
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "megabytes": peak_megabytes()}))
 
 
 if __name__ == "__main__":

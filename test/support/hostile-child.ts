@@ -1,6 +1,7 @@
 /** `node child.mjs <file> <mode>`: reads the file and puts it through the mode; prints outcome and peak memory as JSON. */
 import { QuantError } from 'zeropoint';
 import { readModel } from 'zeropoint/onnx';
+import { peakBytes } from '../../scripts/lib/peak.mjs';
 import { MODES } from './every-mode.ts';
 
 async function outcomeOf(file: string, mode: string): Promise<string> {
@@ -15,5 +16,5 @@ async function outcomeOf(file: string, mode: string): Promise<string> {
 }
 
 const outcome = await outcomeOf(process.argv[2], process.argv[3]);
-const megabytes = (process.resourceUsage().maxRSS * 1024) / 1e6;
+const megabytes = peakBytes() / 1e6;
 process.stdout.write(JSON.stringify({ outcome, megabytes }));

@@ -1,4 +1,4 @@
-/** Memory of the processes behind a page, as Linux counts it. */
+/** Memory of a process, and of those behind a page, as Linux counts it. */
 import { readFile } from 'node:fs/promises';
 import type { Browser } from 'playwright-core';
 
@@ -12,12 +12,12 @@ export async function residentBytes(browser: Browser, counter: Counter): Promise
   const { processInfo } = await session.send('SystemInfo.getProcessInfo');
   await session.detach();
   const counted = processInfo.filter(({ type }) => type === 'renderer' || type === 'GPU');
-  const sizes = await Promise.all(counted.map(({ id }) => read(id, counter)));
+  const sizes = await Promise.all(counted.map(({ id }) => processBytes(id, counter)));
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-/** A process that has ended meanwhile counts nothing. */
-async function read(id: number, counter: Counter): Promise<number> {
+/** Bytes; 0 for a process that has ended meanwhile, and where /proc is not there. */
+export async function processBytes(id: number, counter: Counter): Promise<number> {
   const text = await readFile(`/proc/${id}/status`, 'utf8').catch(() => '');
   const [, kilobytes] = new RegExp(`^${counter}:\\s+(\\d+) kB`, 'm').exec(text) ?? [];
   return Number(kilobytes ?? 0) * 1024;

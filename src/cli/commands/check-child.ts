@@ -1,6 +1,7 @@
 /** The process in which onnxruntime-node runs a model for `check --run`: one question comes in, one answer goes out. */
 import { Tensor } from 'zeropoint';
 import { ortNode } from 'zeropoint/onnx';
+import { processBytes } from '../browser/resident.ts';
 import { nativeRuntime } from '../runtime.ts';
 
 /** A tensor as it goes from process to process. */
@@ -62,9 +63,15 @@ async function answerTo({ path, batches }: ChildQuestion): Promise<ChildAnswer> 
     const message = error instanceof Error ? error.message : String(error);
     failure = { stage: loadMs === null ? 'load' : 'run', message, ...codeOf(error) };
   }
-  // Kilobytes.
-  const peak = process.resourceUsage().maxRSS * 1024;
+  const peak = await peakBytes();
   return { runtime, loadMs, runMs, peakBytes: Math.max(0, peak - before), outputs, failure };
+}
+
+/** Not `maxRSS` where /proc is there: Linux lets a process begin with the peak of the one that started it. */
+async function peakBytes(): Promise<number> {
+  const resident = await processBytes(process.pid, 'VmHWM');
+  // Kilobytes.
+  return resident === 0 ? process.resourceUsage().maxRSS * 1024 : resident;
 }
 
 function plain(tensors: Readonly<Record<string, Tensor>>): Record<string, PlainTensor> {

@@ -1,0 +1,2 @@
+/** Types of peak.mjs, for tests in TypeScript. */
+export function peakBytes(): number;
