@@ -181,7 +181,8 @@ function quantizeByThresholds(
   if (w.length % 2 === 1) out.codes[w.length >> 1] |= codeOf[thresholds.filter((t) => t < 0).length];
 }
 
-function clampMagnitude(value: number, { least, greatest }: MagnitudeRange): number {
+/** `value` with its magnitude in the range; 0, NaN and infinities as they are. */
+export function clampMagnitude(value: number, { least, greatest }: MagnitudeRange): number {
   const magnitude = Math.abs(value);
   if (!(magnitude > 0 && magnitude < Infinity)) return value;
   return Math.sign(value) * clamp(magnitude, least, greatest);

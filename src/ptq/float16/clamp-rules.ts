@@ -6,6 +6,7 @@
  *   y = sign(x) · max(|x|, least)  rounded   if |x| ≤ greatest
  *   y = sign(x) · greatest                   else
  */
+import { clampMagnitude } from '../../kernels/reference-weights.ts';
 import { weightKernels } from '../../kernels/weight-kernels.ts';
 import type { MagnitudeRange } from '../../kernels/types.ts';
 import { bfloat16Bits } from '../../tensor/float16.ts';
@@ -70,12 +71,5 @@ export function scanValues(
 /** Writes the 16-bit patterns of `x`. */
 export function narrowValues(x: Float32Array, bits: Uint16Array, dtype: HalfDType, range: ClampRange): void {
   if (dtype === 'float16') weightKernels().float32ToFloat16(x, bits, range);
-  else for (let i = 0; i < x.length; i++) bits[i] = bfloat16Bits(clamped(x[i], range));
-}
-
-function clamped(value: number, { least, greatest }: ClampRange): number {
-  const magnitude = Math.abs(value);
-  if (!(magnitude > 0 && magnitude < Infinity)) return value;
-  if (magnitude > greatest) return value < 0 ? -greatest : greatest;
-  return magnitude >= least ? value : value < 0 ? -least : least;
+  else for (let i = 0; i < x.length; i++) bits[i] = bfloat16Bits(clampMagnitude(x[i], range));
 }
