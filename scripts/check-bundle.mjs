@@ -33,7 +33,7 @@ const BUNDLES = [
   {
     name: 'only readModel, quantizeWeights, writeModel',
     code: "export { readModel, quantizeWeights, writeModel } from 'zeropoint/onnx';",
-    budget: 69 * KB,
+    budget: 70 * KB,
   },
   { name: 'zeropoint/onnx', code: "export * from 'zeropoint/onnx';", budget: 152 * KB },
 ];

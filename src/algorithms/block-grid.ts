@@ -6,7 +6,7 @@
  *
  * That is `half-away` of kernels/reference-weights.ts, for 2 bits too. Symmetric grids have z = 2^(bits-1).
  */
-import type { BlockOutput } from '../kernels/types.ts';
+import type { BlockOutput, BlockPlace } from '../kernels/types.ts';
 
 const f32 = Math.fround;
 
@@ -64,12 +64,14 @@ export function quantizeByBlocks(
   { w, cols }: { readonly w: Float32Array; readonly cols: number },
   grid: BlockGrid,
   out: BlockOutput,
+  { first, pitch }: BlockPlace = { first: 0, pitch: Math.ceil(cols / grid.blockSize) },
 ): void {
   const blocks = Math.ceil(cols / grid.blockSize);
-  for (let row = 0, index = 0; row * cols < w.length; row++) {
-    for (let b = 0; b < blocks; b++, index++) {
+  for (let row = 0; row * cols < w.length; row++) {
+    for (let b = 0; b < blocks; b++) {
+      const index = row * pitch + first + b;
       const from = row * cols + b * grid.blockSize;
-      const block = { w, from, end: Math.min(from + grid.blockSize, (row + 1) * cols) };
+      const block: Block = { w, from, end: Math.min(from + grid.blockSize, (row + 1) * cols) };
       const choice = choose(block, grid);
       putChoice(out, index, choice);
       encodeBlock(block, choice, grid, out.codes, index);

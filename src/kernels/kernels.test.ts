@@ -15,6 +15,7 @@ import type {
   Layout,
   MagnitudeRange,
   Rounding,
+  WeightKernels,
 } from './types.ts';
 import { createArena } from './wasm/arena.ts';
 import { wasmKernels } from './wasm/kernels.ts';
@@ -571,9 +572,7 @@ describe('quantizeBlocks and dequantizeBlocks equal the reference', () => {
       referenceWeightKernels.quantizeBlocks(w, rows, cols, scheme, want);
       const got = place(output(rows, cols, scheme, zeroPoints), copy);
       wasmWeightKernels.quantizeBlocks(copy(w), rows, cols, scheme, got);
-      equal(got.scales, want.scales, `scales ${what}`);
-      if (got.zeroPoints && want.zeroPoints) equal(got.zeroPoints, want.zeroPoints, `zero points ${what}`);
-      equal(got.codes, want.codes, `codes ${what}`);
+      equalBlocks(got, want, what);
       checkColumns(w, rows, cols, scheme, copy, want);
       const wantValues = new Float32Array(w.length);
       referenceWeightKernels.dequantizeBlocks(want, rows, cols, scheme, wantValues);
@@ -606,11 +605,42 @@ describe('quantizeBlocks and dequantizeBlocks equal the reference', () => {
       [wasmWeightKernels, turned, unaligned(place(empty, copy))],
     ] as const) {
       kernels.quantizeBlocksByColumn(weightsIn, rows, cols, scheme, out);
-      const what = `by column, ${kernels.name}, ${JSON.stringify(scheme)}, ${rows}·${cols}`;
-      equal(out.scales, want.scales, `scales ${what}`);
-      if (out.zeroPoints && want.zeroPoints) equal(out.zeroPoints, want.zeroPoints, `zero points ${what}`);
-      equal(out.codes, want.codes, `codes ${what}`);
+      equalBlocks(out, want, `by column, ${kernels.name}, ${JSON.stringify(scheme)}, ${rows}·${cols}`);
     }
+    checkBands(turned, rows, cols, scheme, copy, want);
+  }
+
+  /** Bands of columns, each put among the blocks of whole rows, of which none but its own change. */
+  function checkBands(
+    turned: Float32Array,
+    rows: number,
+    cols: number,
+    scheme: BlockScheme,
+    copy: Copy,
+    want: BlockOutput,
+  ): void {
+    const pitch = Math.ceil(cols / scheme.blockSize);
+    const width = Math.ceil(pitch / 3) * scheme.blockSize;
+    for (const [kernels, placed] of [
+      [referenceWeightKernels, (a) => a],
+      [wasmWeightKernels, copy],
+      [wasmWeightKernels, (a) => a],
+    ] as const satisfies readonly (readonly [WeightKernels, Copy])[]) {
+      const out = place(output(rows, cols, scheme, want.zeroPoints !== undefined), placed);
+      for (let col = cols - (cols % (width || 1)); col >= 0; col -= width || 1) {
+        const band = copy(turned.slice(col * rows, (col + width) * rows));
+        const bandCols = Math.min(width, cols - col);
+        const at = { first: col / scheme.blockSize, pitch };
+        kernels.quantizeBlocksByColumn(band, rows, bandCols, scheme, out, at);
+      }
+      equalBlocks(out, want, `in bands, ${kernels.name}, ${JSON.stringify(scheme)}, ${rows}·${cols}`);
+    }
+  }
+
+  function equalBlocks(got: BlockOutput, want: BlockOutput, what: string): void {
+    equal(got.scales, want.scales, `scales ${what}`);
+    if (got.zeroPoints && want.zeroPoints) equal(got.zeroPoints, want.zeroPoints, `zero points ${what}`);
+    equal(got.codes, want.codes, `codes ${what}`);
   }
 
   /** Blocks of ties, zeros, tiny and huge weights beside usual ones. */

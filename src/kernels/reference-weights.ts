@@ -13,6 +13,7 @@ import { float16Bits, float16Value } from '../tensor/float16.ts';
 import { clamp, roundHalfAway, roundHalfEven } from './round.ts';
 import type {
   BlockOutput,
+  BlockPlace,
   BlockScheme,
   CodeTable,
   MagnitudeRange,
@@ -98,6 +99,7 @@ function quantizeBlocksByColumn(
   cols: number,
   scheme: BlockScheme,
   out: BlockOutput,
+  { first: firstBlock, pitch }: BlockPlace = { first: 0, pitch: Math.ceil(cols / scheme.blockSize) },
 ): void {
   const { blockSize } = scheme;
   const blocks = Math.ceil(cols / blockSize);
@@ -107,7 +109,7 @@ function quantizeBlocksByColumn(
       const first = b * blockSize;
       const block = gathered.subarray(0, Math.min(blockSize, cols - first));
       for (let i = 0; i < block.length; i++) block[i] = w[(first + i) * rows + row];
-      quantizeBlock(block, row * blocks + b, scheme, out);
+      quantizeBlock(block, row * pitch + firstBlock + b, scheme, out);
     }
   }
 }

@@ -81,6 +81,13 @@ export interface BlockOutput {
   readonly zeroPoints?: Uint8Array;
 }
 
+/** Where blocks lie in their output if they are part of longer rows: block b of row r is block r·pitch + first + b. */
+export interface BlockPlace {
+  readonly first: number;
+  /** Blocks of a whole row. */
+  readonly pitch: number;
+}
+
 /** How x in [-1, 1] becomes a code of 4 bits. */
 export interface CodeTable {
   /** 15, ascending. */
@@ -147,13 +154,14 @@ export interface WeightKernels {
   readonly name: Kernels['name'];
   /** Quantizes rows of `cols` weights in blocks along the row. Weights must be finite: codes of others are unspecified. */
   quantizeBlocks(w: Float32Array, rows: number, cols: number, scheme: BlockScheme, out: BlockOutput): void;
-  /** The same for weights that are stored by columns: `w[col·rows + row]`. */
+  /** The same for weights that are stored by columns: `w[col·rows + row]`. Without `place` the rows have these blocks only. */
   quantizeBlocksByColumn(
     w: Float32Array,
     rows: number,
     cols: number,
     scheme: BlockScheme,
     out: BlockOutput,
+    place?: BlockPlace,
   ): void;
   /** The inverse: rows·cols float32 values. Without zeroPoints the zero point is 2^(bits-1). */
   dequantizeBlocks(

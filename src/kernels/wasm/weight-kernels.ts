@@ -5,6 +5,7 @@
 import { referenceWeightKernels as reference } from '../reference-weights.ts';
 import type {
   BlockOutput,
+  BlockPlace,
   BlockScheme,
   CodeTable,
   MagnitudeCounts,
@@ -191,20 +192,21 @@ function quantizeBlocksByColumn(
   cols: number,
   scheme: BlockScheme,
   out: BlockOutput,
+  place: BlockPlace = { first: 0, pitch: Math.ceil(cols / scheme.blockSize) },
 ): void {
   if (!coversColumns(scheme)) {
-    reference.quantizeBlocksByColumn(w, rows, cols, scheme, out);
+    reference.quantizeBlocksByColumn(w, rows, cols, scheme, out, place);
     return;
   }
   const machine = machineFor(w, out.codes);
-  const { buffer } = machine;
   const { codes, scales, zeroPoints } = out;
   const arrays = [w, codes, scales, ...(zeroPoints === undefined ? [] : [zeroPoints])];
-  if (arrays.every((array) => array.buffer === buffer)) {
+  const isWhole = place.pitch === Math.ceil(cols / scheme.blockSize);
+  if (isWhole && arrays.every(({ buffer }) => buffer === machine.buffer)) {
     const to = [codes, scales, zeroPoints].map((array) => array?.byteOffset ?? 0);
     runColumns(machine, scheme, { src: w.byteOffset, stride: rows, rows, cols }, to);
   } else {
-    quantizeStrips(machine, w, rows, cols, scheme, out);
+    quantizePatches(machine, { w, rows, cols }, scheme, out, place);
   }
 }
 
@@ -239,43 +241,91 @@ function runColumns(
   );
 }
 
-/** A block of as many columns as can be staged at a time; results are put where they belong one by one. */
-function quantizeStrips(
+/**
+ * Blocks of a column whose results are staged together, where the weights lie in the machine's memory: their codes are a cache
+ * line. Where weights must be copied in, few long lines are better than many short ones.
+ */
+const DEPTH = 4;
+
+/** As many columns as can be staged at a time; results are put where they belong one by one. */
+function quantizePatches(
   machine: Machine,
-  w: Float32Array,
-  rows: number,
-  cols: number,
+  { w, rows, cols }: { readonly w: Float32Array; readonly rows: number; readonly cols: number },
   scheme: BlockScheme,
   out: BlockOutput,
+  place: BlockPlace,
 ): void {
-  const { at, float32, uint8, int32 } = machine;
-  const { bits, blockSize } = scheme;
-  const blocks = Math.ceil(cols / blockSize);
-  // Blocks have 16 bytes and more.
-  const words = (blockSize * bits) / 32;
-  const aligned = out.codes.byteOffset % 4 === 0 ? out.codes : new Uint8Array(out.codes.length);
-  const codes = new Int32Array(aligned.buffer, aligned.byteOffset, aligned.length / 4);
-  const width = Math.floor(at.MAX_ELEMENTS / blockSize / STRIP) * STRIP;
+  const { blockSize } = scheme;
+  const { at } = machine;
+  const resident = w.buffer === machine.buffer;
+  const depth = resident ? DEPTH : 1;
+  const blockBytes = (blockSize * scheme.bits) / 8;
+  const fitting = resident ? Math.min(CODE_BYTES / blockBytes, BLOCKS) : at.MAX_ELEMENTS / blockSize;
+  const width = Math.floor(fitting / depth / STRIP) * STRIP;
   const to = [at.OUTPUT, at.OUTPUT_2, at.OUTPUT_3];
-  const [codesAt, scalesAt] = [at.OUTPUT / 4, at.OUTPUT_2 / 4];
-  for (let block = 0; block < blocks; block++) {
-    const lines = Math.min(blockSize, cols - block * blockSize);
+  const aligned = out.codes.byteOffset % 4 === 0 ? out.codes : out.codes.slice();
+  const words = new Int32Array(aligned.buffer, aligned.byteOffset, aligned.length / 4);
+  for (let col = 0; col < cols; col += depth * blockSize) {
+    const lines = Math.min(depth * blockSize, cols - col);
+    const blocks = Math.ceil(lines / blockSize);
     for (let row = 0; row < rows; row += width) {
       const count = Math.min(width, rows - row);
-      for (let line = 0; line < lines; line++) {
-        const start = (block * blockSize + line) * rows + row;
-        float32.set(w.subarray(start, start + count), at.INPUT / 4 + line * count);
-      }
-      runColumns(machine, scheme, { src: at.INPUT, stride: count, rows: count, cols: lines }, to);
-      for (let i = 0; i < count; i++) {
-        const index = (row + i) * blocks + block;
-        for (let k = 0; k < words; k++) codes[index * words + k] = int32[codesAt + i * words + k];
-        out.scales[index] = float32[scalesAt + i];
-        if (out.zeroPoints !== undefined) out.zeroPoints[index] = uint8[at.OUTPUT_3 + i];
-      }
+      const start = col * rows + row;
+      if (!resident) stageLines(machine, w.subarray(start), { lines, count, pitch: rows });
+      const src = resident ? w.byteOffset + start * 4 : at.INPUT;
+      runColumns(machine, scheme, { src, stride: resident ? rows : count, rows: count, cols: lines }, to);
+      const first = row * place.pitch + place.first + col / blockSize;
+      putPatch(
+        machine,
+        { rows: count, blocks, wordsPerBlock: blockBytes / 4 },
+        { ...out, words },
+        {
+          first,
+          pitch: place.pitch,
+        },
+      );
     }
   }
   if (aligned !== out.codes) out.codes.set(aligned);
+}
+
+/** Copies `count` weights of each of `lines` lines to the staging area. */
+function stageLines(
+  { at, float32 }: Machine,
+  w: Float32Array,
+  { lines, count, pitch }: { readonly lines: number; readonly count: number; readonly pitch: number },
+): void {
+  for (let line = 0; line < lines; line++) {
+    const start = line * pitch;
+    float32.set(w.subarray(start, start + count), at.INPUT / 4 + line * count);
+  }
+}
+
+interface Patch {
+  readonly rows: number;
+  readonly blocks: number;
+  /** Of codes. Blocks have 16 bytes and more. */
+  readonly wordsPerBlock: number;
+}
+
+/** Moves staged results to their places. In loops: a call of set() for each row took five times as long. */
+function putPatch(
+  { at, int32, float32, uint8 }: Machine,
+  { rows, blocks, wordsPerBlock }: Patch,
+  { words, scales, zeroPoints }: BlockOutput & { readonly words: Int32Array },
+  { first, pitch }: BlockPlace,
+): void {
+  const width = blocks * wordsPerBlock;
+  let [code, entry] = [at.OUTPUT / 4, at.OUTPUT_2 / 4];
+  let zeroPoint = at.OUTPUT_3;
+  for (let row = 0; row < rows; row++) {
+    const block = first + row * pitch;
+    const end = block * wordsPerBlock + width;
+    for (let i = end - width; i < end; i++) words[i] = int32[code++];
+    for (let b = block; b < block + blocks; b++) scales[b] = float32[entry++];
+    if (zeroPoints === undefined) continue;
+    for (let b = block; b < block + blocks; b++) zeroPoints[b] = uint8[zeroPoint++];
+  }
 }
 
 function dequantizeBlocks(

@@ -13,6 +13,7 @@ import { fitHalfQuadratic } from '../../algorithms/half-quadratic.ts';
 import type { InputFactor } from '../../algorithms/input-factor.ts';
 import { spanBlock } from '../../algorithms/round-to-nearest.ts';
 import { searchScale } from '../../algorithms/scale-search.ts';
+import type { BlockPlace } from '../../kernels/types.ts';
 import { weightKernels } from '../../kernels/weight-kernels.ts';
 import { present } from '../../passes/access.ts';
 import { readTiles, type Tile, type TileOptions, type WeightMatrix } from './weight-matrix.ts';
@@ -51,22 +52,13 @@ export async function quantizeBlocks(
   spec: BlockSpec,
   factor?: InputFactor,
 ): Promise<BlockWeight> {
-  const { rows, cols } = matrix;
-  const blocks = blocksOf(cols, spec.blockSize);
-  const whole = outputFor(rows, blocks, spec);
+  const pitch = blocksOf(matrix.cols, spec.blockSize);
+  const whole = outputFor(matrix.rows, pitch, spec);
   const rule = RULES[spec.algorithm];
-  let band: BlockWeight | undefined;
   for await (const tile of readTiles(matrix, tileOptions(rule, spec))) {
-    const tileBlocks = blocksOf(tile.cols, spec.blockSize);
-    if (tileBlocks === blocks) {
-      rule.quantize(tile, spec, slice(whole, tile.row * blocks, tile.rows * blocks, spec), factor);
-    } else {
-      // The first band is the largest.
-      band ??= outputFor(rows, tileBlocks, spec);
-      const part = slice(band, 0, rows * tileBlocks, spec);
-      rule.quantize(tile, spec, part, factor);
-      scatter(part, whole, { rows, blocks, first: tile.col / spec.blockSize }, spec);
-    }
+    // Tiles have all columns or all rows.
+    const out = slice(whole, tile.row * pitch, tile.rows * pitch, spec);
+    rule.quantize(tile, spec, out, { place: { first: tile.col / spec.blockSize, pitch }, factor });
   }
   return whole;
 }
@@ -80,13 +72,20 @@ interface Rule {
   readonly wholeRows: boolean;
   /** True if tiles of either order will do, for 4 and 8 bits. */
   readonly asStored: boolean;
-  readonly quantize: (tile: Tile, spec: BlockSpec, out: BlockWeight, factor: InputFactor | undefined) => void;
+  /** `out`: whole rows of blocks, of which the tile has some. */
+  readonly quantize: (tile: Tile, spec: BlockSpec, out: BlockWeight, more: Place) => void;
+}
+
+interface Place {
+  readonly place: BlockPlace;
+  readonly factor: InputFactor | undefined;
 }
 
 const blockByBlock = (choose: ChooseBlock): Rule => ({
   wholeRows: false,
   asStored: false,
-  quantize: (tile, spec, out) => quantizeByBlocks(choose, { w: tile.data, cols: tile.cols }, spec, out),
+  quantize: (tile, spec, out, { place }) =>
+    quantizeByBlocks(choose, { w: tile.data, cols: tile.cols }, spec, out, place),
 });
 
 const span = blockByBlock(spanBlock);
@@ -95,14 +94,14 @@ const RULES: Readonly<Record<WeightAlgorithm, Rule>> = {
   rtn: {
     wholeRows: false,
     asStored: true,
-    quantize(tile, spec, out, factor) {
+    quantize(tile, spec, out, more) {
       const { bits, blockSize, symmetric } = spec;
-      if (bits === 2) return span.quantize(tile, spec, out, factor);
+      if (bits === 2) return span.quantize(tile, spec, out, more);
       const { data, rows, cols, order } = tile;
       const scale = symmetric ? 'signed-extreme' : 'min-max';
       const scheme = { bits, blockSize, scale, rounding: 'half-away' } as const;
       if (order === 'rows') weightKernels().quantizeBlocks(data, rows, cols, scheme, out);
-      else weightKernels().quantizeBlocksByColumn(data, rows, cols, scheme, out);
+      else weightKernels().quantizeBlocksByColumn(data, rows, cols, scheme, out, more.place);
     },
   },
   mse: blockByBlock((block, grid) => searchScale(block, grid)),
@@ -110,7 +109,7 @@ const RULES: Readonly<Record<WeightAlgorithm, Rule>> = {
   gptq: {
     wholeRows: true,
     asStored: false,
-    quantize(tile, spec, out, factor) {
+    quantize(tile, spec, out, { factor }) {
       quantizeGptq(
         tile.data,
         present(factor, 'gptq: expected the factor of the inputs, got none'),
@@ -137,27 +136,4 @@ function slice(whole: BlockWeight, first: number, count: number, spec: BlockGrid
     scales: whole.scales.subarray(first, first + count),
     zeroPoints: whole.zeroPoints.subarray(first, first + count),
   };
-}
-
-/** Puts the blocks of a band of columns into their places: row by row, from block `first` on. */
-function scatter(
-  part: BlockWeight,
-  whole: BlockWeight,
-  { rows, blocks, first }: { readonly rows: number; readonly blocks: number; readonly first: number },
-  spec: BlockGrid,
-): void {
-  const count = part.scales.length / rows;
-  // Blobs are 4 bytes and more. In words, because a call of set() for each row took five times as long.
-  const words = (count * blobBytes(spec)) / 4;
-  const from = new Int32Array(part.codes.buffer, part.codes.byteOffset, rows * words);
-  const to = new Int32Array(whole.codes.buffer, whole.codes.byteOffset, whole.codes.length / 4);
-  for (let row = 0; row < rows; row++) {
-    const block = row * blocks + first;
-    const word = (block * blobBytes(spec)) / 4;
-    for (let i = 0; i < words; i++) to[word + i] = from[row * words + i];
-    for (let i = 0; i < count; i++) {
-      whole.scales[block + i] = part.scales[row * count + i];
-      whole.zeroPoints[block + i] = part.zeroPoints[row * count + i];
-    }
-  }
 }
