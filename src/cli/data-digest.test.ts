@@ -10,7 +10,7 @@ function temporaryFolder(): string {
   return folder;
 }
 
-it('a file: its size, and all bytes of the first and the last megabyte', async () => {
+it('a file: all of its bytes, however large', async () => {
   const path = join(temporaryFolder(), 'data.npy');
   const digestOf = (bytes: Uint8Array): Promise<string> => {
     writeFileSync(path, bytes);
@@ -19,7 +19,7 @@ it('a file: its size, and all bytes of the first and the last megabyte', async (
   for (const length of [0, 1, 1 << 20, (1 << 20) + 1, 3 << 20]) {
     const bytes = new Uint8Array(length);
     const digests = [await digestOf(bytes), await digestOf(new Uint8Array(length + 1))];
-    for (const at of new Set([0, length - 1])) {
+    for (const at of new Set([0, length >> 1, length - 1])) {
       if (length > 0) digests.push(await digestOf(bytes.with(at, 1)));
     }
     expect(new Set(digests).size).toBe(digests.length);

@@ -9,6 +9,7 @@ import {
   type ModeChoice,
   type WeightAlgorithm,
 } from 'zeropoint/onnx';
+import { staticKeyOf } from './config/with-config.ts';
 import { UsageError } from './errors.ts';
 import type { ConfigurationOptions } from './verbs/options.ts';
 
@@ -53,8 +54,8 @@ function saidByWords(words: ModeWords): ModeChoice | undefined {
 
 /** A section about a mode asks for that mode. */
 function saidByFile({ settings = {}, config }: ModeWords): ModeChoice | undefined {
-  const { weights, float16, coverage, format, dedicatedPairs } = settings;
-  const isStatic = [coverage, format, dedicatedPairs].some((key) => key !== undefined);
+  const { weights, float16 } = settings;
+  const isStatic = staticKeyOf(settings) !== undefined;
   const implied = weights ? 'weight-only' : float16 ? 'float16' : isStatic ? 'static' : undefined;
   const { mode = implied } = settings;
   if (mode === undefined) return undefined;

@@ -78,14 +78,15 @@ async function openJob(input: string, options: CalibrateOptions): Promise<Calibr
   const { model } = await clean(original);
   nameMeantNodes(model, options);
   const qconfigMapping = qconfigMappingOf(model, options);
-  const ready = await readyStatic(model, { qconfigMapping, coverage: options.coverage });
+  const { coverage, equalize = true } = options;
+  const ready = await readyStatic(model, { qconfigMapping, coverage, equalize });
   // --calibrate is there, so there is data.
   const data = (await openData(ready.model, options)) as CalibrationData;
   const size = await totalSize(input, original);
   const origin: PlanOrigin = {
     model: await identifyModel(original, { name: basename(input), size }),
     configuration: configurationOf(options),
-    equalize: true,
+    equalize,
     data: [{ ...dataPart(data, options), digest: await dataDigest(options.calibrate) }],
     plan: ready.plan,
   };

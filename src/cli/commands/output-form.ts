@@ -36,6 +36,7 @@ export function checkModeWords(choice: ModeDecision, options: QuantizeOptions): 
 const STATIC_WORDS = {
   format: '--format',
   coverage: '--coverage',
+  equalize: '--equalize',
   dedicatedPairs: '--dedicated-pairs',
   observer: '--observer',
   activationDtype: '--activation-dtype',
@@ -53,8 +54,13 @@ function words(known: Readonly<Record<string, string>>, options: QuantizeOptions
   // Keys of the tables are names of options; those of a file have the same names.
   const [said, inFile] = [options, options.settings ?? {}] as readonly Readonly<Record<string, unknown>>[];
   return Object.entries(known)
-    .filter(([name]) => said[name] !== undefined && said[name] !== false && inFile[name] === undefined)
-    .map(([name, word]) => (said[name] === true ? word : `${word} ${String(said[name])}`));
+    .filter(([name]) => said[name] !== undefined && inFile[name] === undefined)
+    .map(([name, word]) => asWord(word, said[name]));
+}
+
+function asWord(word: string, value: unknown): string {
+  if (value === true) return word;
+  return value === false ? word.replace('--', '--no-') : `${word} ${String(value)}`;
 }
 
 /** Ranges are measured in static mode alone: what a file says of them is idle only where a word chose another mode. */

@@ -185,7 +185,7 @@ async function run(job: QuantizeJob, context: Context): Promise<QuantizeResult> 
 
 async function converted(job: QuantizeJob, { signal, progress }: Context): Promise<Written> {
   const { choice, model, mapping, data, plan } = job;
-  const { names, format, coverage, dedicatedPairs } = job.options;
+  const { names, format, coverage, equalize, dedicatedPairs } = job.options;
   const onProgress = (facts: Progress): void => progress.update(shown(facts, data));
   const copying: CopyOptions = { ...(names && { names }), signal, onProgress };
   const converting: ConvertOptions = {
@@ -203,7 +203,8 @@ async function converted(job: QuantizeJob, { signal, progress }: Context): Promi
   }
   if (choice.mode !== 'static') return withoutData(job, copying);
   if (data === undefined) throw new TypeError('quantize: expected data for static mode, got none');
-  const options = { qconfigMapping: mapping, coverage, batches: data.batches(), runner: openRunner };
+  const batches = data.batches();
+  const options = { qconfigMapping: mapping, coverage, equalize, batches, runner: openRunner };
   const { model: result, report } = await quantizeStatic(model, options, converting);
   // It was given the raised model, so it does not know.
   const raisedOpset = { from: job.original.opset, to: model.opset };

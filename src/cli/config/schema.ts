@@ -139,6 +139,10 @@ export const CONFIG = v.strictObject({
     v.picklist(COVERAGE_NAMES),
     'Mode static: "kernels" (default): what onnxruntime computes in integers; "all": operators that NPUs compute so too.',
   ),
+  equalize: about(
+    v.boolean(),
+    'Mode static: layers whose channels differ so much that 8 bits would suffer are equalized before. Default true.',
+  ),
   global: about(LEVEL, 'How every node is quantized that nothing else speaks of.'),
   opTypes: levels('By operator, such as Conv or com.microsoft::Gelu.'),
   namePatterns: levels('By node name; * stands for anything, the first pattern that matches wins.'),

@@ -20,6 +20,7 @@ export async function withConfig<T extends Words>(words: T): Promise<T> {
   const {
     target,
     coverage,
+    equalize,
     format,
     dedicatedPairs,
     names,
@@ -31,6 +32,7 @@ export async function withConfig<T extends Words>(words: T): Promise<T> {
   const file = {
     target,
     coverage,
+    equalize,
     format,
     dedicatedPairs,
     names,
@@ -48,7 +50,17 @@ export async function withConfig<T extends Words>(words: T): Promise<T> {
 }
 
 /** Keys that say mode static. */
-const STATIC_KEYS = ['coverage', 'format', 'dedicatedPairs'] as const satisfies readonly (keyof Config)[];
+const STATIC_KEYS = [
+  'coverage',
+  'equalize',
+  'format',
+  'dedicatedPairs',
+] as const satisfies readonly (keyof Config)[];
+
+/** The first key of a file that says mode static. */
+export function staticKeyOf(settings: Config): (typeof STATIC_KEYS)[number] | undefined {
+  return STATIC_KEYS.find((key) => settings[key] !== undefined);
+}
 
 /** What a section is about is a mode of its own. */
 function checkSections({ mode, weights, float16, ...keys }: Config, path: string): void {
@@ -63,7 +75,7 @@ function checkSections({ mode, weights, float16, ...keys }: Config, path: string
   if (float16 && (mode === 'static' || mode === 'dynamic')) {
     throw refuse('float16', "'float16' or 'weight-only'");
   }
-  const staticKey = STATIC_KEYS.find((key) => keys[key] !== undefined);
+  const staticKey = staticKeyOf(keys);
   if (staticKey !== undefined && mode !== undefined && mode !== 'static') {
     throw refuse(staticKey, "'static'");
   }

@@ -44,6 +44,8 @@ export interface ConfigurationOptions {
   readonly settings?: Config;
   readonly target?: (typeof TARGET_NAMES)[number];
   readonly coverage?: Coverage;
+  /** Static mode: layers whose channels differ much are equalized before; undefined: true. */
+  readonly equalize?: boolean;
   readonly perTensor?: boolean;
   readonly observer?: ObserverName;
   readonly activationDtype?: ActivationDType;
@@ -75,6 +77,7 @@ export const INTEGER_WORDS: string[] = [
   'reduceRange',
   'perTensor',
   'coverage',
+  'equalize',
   'static',
   'dynamic',
 ];
@@ -98,6 +101,11 @@ export function addConfigurationOptions(command: Command): void {
     )
       .choices(COVERAGE_NAMES)
       .conflicts('dynamic'),
+    // Both words, or commander would take silence for --equalize, which overrides the file.
+    new Option('--equalize', 'static: equalize layers whose channels differ much (default)').conflicts(
+      'dynamic',
+    ),
+    new Option('--no-equalize', 'static: leave such layers as they are').conflicts('dynamic'),
     new Option('--per-tensor', 'one scale for each weight instead of one for each channel'),
     new Option('--observer <name>', 'how ranges are chosen from the data').choices(OBSERVER_NAMES),
     new Option(
