@@ -506,6 +506,34 @@ describe('bad input', () => {
     );
   });
 
+  it.each([
+    ['NaN', NaN],
+    ['an infinity', Infinity],
+  ])('refuses a bias with %s by name, where a plan was made before it', async (text, bad) => {
+    const modelWith = (last: number): Model =>
+      buildModel((b) => {
+        const [w, c] = [b.constant('w', random([3, 3, 1, 1])), b.constant('c', tensor([1, 2, last]))];
+        b.output(b.op('Conv', [b.input('x', 'float32', ['N', 3, 2, 2]), w, c]), 'y', 'float32');
+      });
+    const runner = await createRunner(modelWith(3));
+    const plan = await calibrate(prepare(modelWith(3)), runner, [{ x: random([2, 3, 2, 2]) }]);
+    await runner.dispose();
+    await expect(convert(modelWith(bad), plan)).rejects.toMatchObject({
+      message: `c: expected a finite bias, got ${text} (conv reads it)`,
+      code: 'GRAPH_INVALID',
+    });
+  });
+
+  it('a chain of more sums than the stack has room for is looked through', () => {
+    const model = buildModel((b) => {
+      const c = b.constant('c', tensor([1]));
+      let x = b.input('x', 'float32', ['N', 4]);
+      for (let i = 0; i < 20_000; i++) x = b.op('Add', [x, c]);
+      b.output(b.op('MatMul', [x, b.constant('w', random([4, 4]))]), 'y', 'float32');
+    });
+    expect(prepare(model, undefined, { coverage: 'all' }).nodes).toHaveLength(20_001);
+  });
+
   it('a model without nodes, and one whose nodes calibration spoke against, have nothing to quantize', async () => {
     const empty = buildModel((b) => b.output(b.input('x', 'float32', [2]), 'y'));
     empty.graph.setOutputs(empty.graph.inputs);

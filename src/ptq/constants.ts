@@ -31,12 +31,21 @@ export async function loadFloat32(value: Value): Promise<Tensor<'float32'>> {
 }
 
 /** A weight as float32. Throws GraphError GRAPH_INVALID, naming it and a reader, if it holds NaN or an infinity. */
-export async function loadWeight(value: Value): Promise<Tensor<'float32'>> {
-  const weight = await loadFloat32(value);
-  const bad = firstNonFinite(weight.data);
-  if (bad === undefined) return weight;
+export function loadWeight(value: Value): Promise<Tensor<'float32'>> {
+  return loadFinite(value, 'finite weights');
+}
+
+/** The same for a bias that is to be int32. */
+export function loadBias(value: Value): Promise<Tensor<'float32'>> {
+  return loadFinite(value, 'a finite bias');
+}
+
+async function loadFinite(value: Value, expected: string): Promise<Tensor<'float32'>> {
+  const constant = await loadFloat32(value);
+  const bad = firstNonFinite(constant.data);
+  if (bad === undefined) return constant;
   const got = Number.isNaN(bad) ? 'NaN' : 'an infinity';
-  throw constantError(value, 'finite weights', got, 'The export is damaged or overflowed');
+  throw constantError(value, expected, got, 'The export is damaged or overflowed');
 }
 
 /** A constant operand as float32. Throws GraphError GRAPH_INVALID, naming it and a reader, if it holds NaN. */

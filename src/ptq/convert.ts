@@ -13,7 +13,7 @@ import { removeUnusedInPlace } from '../passes/remove-unused.ts';
 import { elementCount } from '../tensor/shape.ts';
 import { blamed } from './blame-constants.ts';
 import { checkSomethingQuantized } from './check-model.ts';
-import { loadFloat32, quantizeBias, type BiasFit } from './constants.ts';
+import { loadBias, quantizeBias, type BiasFit } from './constants.ts';
 import { Emitter } from './emit.ts';
 import { gridOfTable, saturates } from './grids.ts';
 import type { JobOptions } from './job.ts';
@@ -165,7 +165,7 @@ class Converter {
         const grid = this.#grids.forReader(input, node);
         if (grid !== undefined) scales[index] = Float32Array.of(grid.scale);
       } else if (role.kind === 'bias' && scales[0] !== undefined) {
-        const bias = await loadFloat32(input);
+        const bias = await loadBias(input);
         const stored = quantizeBias(bias, role.factor * scales[0][0], scales[1]);
         node.setInput(index, this.#emitter.dequantized(input.name, stored, node));
       }
@@ -182,7 +182,7 @@ class Converter {
     const role = roles[index];
     const bias = node.inputs[index];
     if (role?.kind !== 'bias' || bias === undefined || inputScale === undefined) return undefined;
-    return { bias: (await loadFloat32(bias)).data, inputScale: role.factor * inputScale[0] };
+    return { bias: (await loadBias(bias)).data, inputScale: role.factor * inputScale[0] };
   }
 
   /** The integers of a constant; computed once where several nodes want the same. */

@@ -32,15 +32,20 @@ function maskAdvice(node: Node): string | undefined {
 
 /** x · (erf(x/√2) + 1) and its relatives: an operand comes from Erf or Tanh by nothing but sums and products with constants. */
 function isPartOfGelu(node: Node): boolean {
-  return node.inputs.some((input) => input !== undefined && comesFromErf(input));
+  return node.inputs.some((input) => comesFromErf(input));
 }
 
-function comesFromErf(value: Value): boolean {
-  const { producer } = value;
-  if (producer === undefined) return false;
-  if (producer.is('Erf') || producer.is('Tanh')) return true;
-  if (!producer.is('Add') && !producer.is('Mul')) return false;
-  const [a, b] = producer.inputs;
-  const other = isConstant(a) ? b : isConstant(b) ? a : undefined;
-  return other !== undefined && comesFromErf(other);
+/** Sums and products with constants between Erf or Tanh and the last product: exports have up to three. */
+const MOST_STEPS = 8;
+
+function comesFromErf(value: Value | undefined): boolean {
+  for (let step = 0; step <= MOST_STEPS; step++) {
+    const producer: Node | undefined = value?.producer;
+    if (producer === undefined) return false;
+    if (producer.is('Erf') || producer.is('Tanh')) return true;
+    if (!producer.is('Add') && !producer.is('Mul')) return false;
+    const [a, b] = producer.inputs;
+    value = isConstant(a) ? b : isConstant(b) ? a : undefined;
+  }
+  return false;
 }
