@@ -211,7 +211,8 @@ const CASES: Readonly<Record<string, Case>> = {
     wrong: [
       ...MAPPING,
       [{ bits: 5 }, /expected options.bits one of 2, 4, 8.*, got 5/],
-      [{ blockSize: '32' }, /expected options.blockSize one of 16, 32, 64, 128, 256.*, got 32/],
+      [{ bits: '4' }, /expected options.bits one of 2, 4, 8.*, got '4'/],
+      [{ blockSize: '32' }, /expected options.blockSize one of 16, 32, 64, 128, 256.*, got '32'/],
       [{ symmetric: 'yes' }, /expected symmetric to be a boolean, got 'yes'/],
       [{ format: 'gguf' }, /expected format one of matmul-nbits, bnb4, dequantize-linear, got 'gguf'/],
       [{ bnb4Type: 'nf5' }, /expected bnb4Type one of nf4, fp4, got 'nf5'/],
@@ -444,4 +445,33 @@ it('every function of the package is looked at here', () => {
     .map(([name]) => name);
   const known = new Set([...Object.keys(CASES).map((name) => name.split('/')[0]), ...WITHOUT]);
   expect(functions.filter((name) => !known.has(name))).toEqual([]);
+});
+
+it.each<[string, (model: onnx.Model) => unknown]>([
+  ['quantizeDynamic', (model) => onnx.quantizeDynamic(model)],
+  ['quantizeStatic', (model) => onnx.quantizeStatic(model, { batches })],
+  ['quantizeWeights', (model) => onnx.quantizeWeights(model)],
+  ['convertToFloat16', (model) => onnx.convertToFloat16(model)],
+  ['storeWeights', (model) => onnx.storeWeights(model)],
+  ['prepare', (model) => onnx.prepare(model)],
+  ['convert', (model) => onnx.convert(model, plan)],
+  ['chooseMode', (model) => onnx.chooseMode(model)],
+  ['writeModel', (model) => onnx.writeModel(model, sink())],
+])('%s refuses what is no model', async (name, call) => {
+  for (const [model, got] of [
+    [undefined, 'undefined'],
+    [{}, 'an object'],
+    ['model.onnx', "'model.onnx'"],
+  ] as const) {
+    await expect(async () => call(model as never)).rejects.toThrow(
+      new TypeError(`${name}: expected model to be a Model, as readModel gives, got ${got}`),
+    );
+  }
+});
+
+it('calibrate refuses a batch that is no object, and says which', async () => {
+  await expect(onnx.calibrate(plan, runner, [batches[0], null as never])).rejects.toMatchObject({
+    message: 'calibrate: expected batch 1 to be an object of tensors, got null',
+    code: 'CALIBRATION_INPUT',
+  });
 });

@@ -1,4 +1,5 @@
 /** A model: the main graph, the operator sets it speaks, local functions and facts about its origin. */
+import { withMethods } from '../errors/option-rules.ts';
 import type { Attribute } from './attribute.ts';
 import { cloneFunction, cloneGraph } from './clone.ts';
 import type { Graph } from './graph.ts';
@@ -73,4 +74,11 @@ export class Model {
     copy.origin = this.origin;
     return copy;
   }
+}
+
+const MODEL = withMethods('a Model, as readModel gives', 'clone');
+
+/** @throws TypeError, naming the function `where`, for anything else than a model */
+export function checkModel(where: string, model: unknown): void {
+  MODEL(model, { where, name: 'model' });
 }

@@ -16,7 +16,7 @@
 import { checkOptions, type Rule } from '../errors/check-options.ts';
 import { BOOLEAN, oneOf } from '../errors/option-rules.ts';
 import { GraphError } from '../errors.ts';
-import type { Model } from '../graph/model.ts';
+import { checkModel, type Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
 import { ONNX_BACKENDS, type OnnxBackend } from '../qconfig/onnx-backends.ts';
 import { checkNotQuantized } from '../ptq/check-model.ts';
@@ -111,6 +111,7 @@ const CHOICES: Readonly<Record<OnnxBackend, Readonly<Record<NetKind, Ways>>>> = 
  * @example chooseMode(model, { hasData: true, target: 'onnxruntime-web' }) // { mode: 'static', reason: 'a conv net: ...' }
  */
 export function chooseMode(model: Model, facts: ModeFacts = {}): ModeChoice {
+  checkModel('chooseMode', model);
   checkOptions('chooseMode', facts, RULES);
   checkNotQuantized(model);
   const { hasData = false, target = 'onnxruntime-cpu' } = facts;

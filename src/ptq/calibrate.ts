@@ -74,6 +74,7 @@ export async function calibrate(
   const soFar = (): Plan => ({ ...plan, activations: closeObservers(plan, observers), samples });
   for await (const feeds of batches) {
     signal?.throwIfAborted();
+    checkFeeds(feeds, seen);
     await watch.show(feeds, signal);
     samples += sampleCount(feeds);
     seen++;
@@ -88,6 +89,17 @@ export async function calibrate(
     });
   }
   return soFar();
+}
+
+function checkFeeds(feeds: unknown, index: number): void {
+  if (typeof feeds === 'object' && feeds !== null) return;
+  throw new CalibrationError(
+    `calibrate: expected batch ${index} to be an object of tensors, got ${String(feeds)}`,
+    {
+      code: 'CALIBRATION_INPUT',
+      hint: "Give each batch as { [input's name]: tensor }.",
+    },
+  );
 }
 
 function openObservers(plan: Plan): Map<string, Observer> {

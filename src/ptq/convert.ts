@@ -4,7 +4,7 @@
  */
 import { checkOptions } from '../errors/check-options.ts';
 import type { Graph } from '../graph/graph.ts';
-import type { Model } from '../graph/model.ts';
+import { checkModel, type Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
 import type { Value } from '../graph/value.ts';
 import { getBackend } from '../kernels/backend.ts';
@@ -72,6 +72,7 @@ export interface ConvertOptions extends CopyOptions {
  *   UNSUPPORTED_DTYPE if QOperator form is asked for with codes that have not 8 bits
  */
 export async function convert(model: Model, plan: Plan, options: ConvertOptions = {}): Promise<Converted> {
+  checkModel('convert', model);
   checkOptions('convert', options, CONVERT_RULES);
   checkFormat(plan, options);
   const copy = model.clone();

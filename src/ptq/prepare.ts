@@ -1,7 +1,7 @@
 /** model + QConfigMapping → Plan: which nodes, which values are observed and how, what stays in float and why. */
 import { checkOptions, type Rule } from '../errors/check-options.ts';
 import { oneOf } from '../errors/option-rules.ts';
-import type { Model } from '../graph/model.ts';
+import { checkModel, type Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
 import type { Value } from '../graph/value.ts';
 import { checkOpset } from '../graph/opset.ts';
@@ -47,6 +47,7 @@ export function prepare(
   qconfigMapping: QConfigMapping = staticQConfigMapping(),
   options: PrepareOptions = {},
 ): Plan {
+  checkModel('prepare', model);
   checkOptions('prepare', options, PREPARE_RULES);
   checkMapping(qconfigMapping, model);
   return planOf(model, qconfigMapping, options);

@@ -4,7 +4,7 @@
  */
 import { checkOptions, type Rule } from '../errors/check-options.ts';
 import { BOOLEAN, oneOf } from '../errors/option-rules.ts';
-import type { Model } from '../graph/model.ts';
+import { checkModel, type Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
 import type { Value } from '../graph/value.ts';
 import { inputOf } from '../passes/access.ts';
@@ -59,6 +59,7 @@ export async function quantizeDynamic(
   settings: QuantizeDynamicOptions = {},
   options: CopyOptions = {},
 ): Promise<Converted> {
+  checkModel('quantizeDynamic', model);
   checkOptions('quantizeDynamic', settings, RULES);
   checkOptions('quantizeDynamic', options, COPY_RULES);
   const { qconfigMapping, convolutions = false, rules = 'zeropoint', ...weights } = settings;

@@ -1,7 +1,7 @@
 /** clean → raiseOpset (where the form needs it) → prepare → equalizeLayers → calibrate → convert, in one call. */
 import { checkOptions, type Rule } from '../errors/check-options.ts';
 import { byType, FUNCTION, ITERABLE, withMethods } from '../errors/option-rules.ts';
-import type { Model } from '../graph/model.ts';
+import { checkModel, type Model } from '../graph/model.ts';
 import type { QConfigMapping } from '../qconfig/qconfig-mapping.ts';
 import { createRunner } from '../runners/index.ts';
 import type { ModelRunner } from '../runners/types.ts';
@@ -52,6 +52,7 @@ export async function quantizeStatic(
   settings: QuantizeStaticOptions,
   options: ConvertOptions = {},
 ): Promise<Converted> {
+  checkModel('quantizeStatic', model);
   checkOptions('quantizeStatic', settings, RULES);
   if (settings.batches === undefined) throw noBatches();
   checkOptions('quantizeStatic', options, CONVERT_RULES);

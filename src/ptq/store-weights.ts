@@ -9,7 +9,7 @@
  */
 import { checkOptions, type Rule } from '../errors/check-options.ts';
 import type { Graph } from '../graph/graph.ts';
-import type { Model } from '../graph/model.ts';
+import { checkModel, type Model } from '../graph/model.ts';
 import type { Node } from '../graph/node.ts';
 import type { Value } from '../graph/value.ts';
 import type { SkippedNode } from '../passes/pass.ts';
@@ -51,6 +51,7 @@ export async function storeWeights(
   settings: StoreWeightsOptions = {},
   options: CopyOptions = {},
 ): Promise<Converted> {
+  checkModel('storeWeights', model);
   checkOptions('storeWeights', settings, RULES);
   checkOptions('storeWeights', options, COPY_RULES);
   const { qconfigMapping = staticQConfigMapping() } = settings;

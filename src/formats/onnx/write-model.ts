@@ -10,7 +10,7 @@
 import { checkOptions, members, type Rule } from '../../errors/check-options.ts';
 import { BOOLEAN, byType, FUNCTION, numberFrom, oneOf, SIGNAL } from '../../errors/option-rules.ts';
 import { QuantError } from '../../errors.ts';
-import type { Model, ModelFunction } from '../../graph/model.ts';
+import { checkModel, type Model, type ModelFunction } from '../../graph/model.ts';
 import type { TensorSource } from '../../graph/tensor-source.ts';
 import { MAX_MESSAGE_BYTES } from '../protobuf/limits.ts';
 import { encodeMessage, type Encoded } from '../protobuf/writer.ts';
@@ -90,6 +90,7 @@ export async function writeModel(
   target: SinkLike,
   options: WriteModelOptions = {},
 ): Promise<readonly WrittenFile[]> {
+  checkModel('writeModel', model);
   checkOptions('writeModel', options, RULES);
   options.signal?.throwIfAborted();
   const sinks = new SinkSet(await openSink(target, { overwrite: options.overwrite ?? false }));

@@ -6,7 +6,7 @@
 import { checkOptions, members, type Rule } from '../../errors/check-options.ts';
 import { ANYTHING, BOOLEAN, byType, listOf, numberFrom, oneOf, TEXT } from '../../errors/option-rules.ts';
 import { GraphError, UnsupportedError } from '../../errors.ts';
-import type { Model } from '../../graph/model.ts';
+import { checkModel, type Model } from '../../graph/model.ts';
 import type { Node } from '../../graph/node.ts';
 import { checkOpset } from '../../graph/opset.ts';
 import { getBackend } from '../../kernels/backend.ts';
@@ -89,6 +89,7 @@ export async function convertToFloat16(
   options: Float16Options = {},
   job: CopyOptions = {},
 ): Promise<Float16Converted> {
+  checkModel('convertToFloat16', model);
   checkAll(options, job);
   const { dtype = 'float16' } = options;
   const range = clampRange(options.clampRule ?? 'saturate', dtype);

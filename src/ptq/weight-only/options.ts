@@ -200,8 +200,8 @@ function checkSettings(where: string, settings: Settings, format: WeightFormat):
 
 function check(what: string, value: unknown, allowed: readonly unknown[], suffix = ''): void {
   if (allowed.includes(value)) return;
-  const list = allowed.map(String).join(', ');
-  throw new RangeError(`quantizeWeights: expected ${what} one of ${list}${suffix}, got ${String(value)}`);
+  const got = typeof value === 'string' ? `'${value}'` : String(value);
+  throw new RangeError(`quantizeWeights: expected ${what} one of ${allowed.join(', ')}${suffix}, got ${got}`);
 }
 
 /** An option that is given as undefined is not given. */

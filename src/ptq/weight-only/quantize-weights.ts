@@ -10,7 +10,7 @@
  * level 0 for 0.1 dB; blocks of 32 are what WebGPU's fused kernels want, blocks of 128 are faster on a CPU and 2 dB worse.
  */
 import { checkOptions } from '../../errors/check-options.ts';
-import type { Model } from '../../graph/model.ts';
+import { checkModel, type Model } from '../../graph/model.ts';
 import type { Node } from '../../graph/node.ts';
 import type { Converted, CopyOptions } from '../convert.ts';
 import { COPY_RULES } from '../option-rules.ts';
@@ -44,6 +44,7 @@ export async function quantizeWeights(
   options: QuantizeWeightsOptions = {},
   job: CopyOptions = {},
 ): Promise<Converted> {
+  checkModel('quantizeWeights', model);
   checkOptions('quantizeWeights', job, COPY_RULES);
   const resolved = resolveOptions(options);
   const { qconfigMapping: mapping } = resolved;
