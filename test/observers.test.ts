@@ -424,6 +424,18 @@ describe('choosing a range from a histogram', () => {
     expect(max).toBeLessThanOrEqual(1);
   });
 
+  test.each([
+    [-3e38, 3e38],
+    [-1.8e38, 1.8e38],
+    [-3.4028234663852886e38, 3.4028234663852886e38],
+  ])('the search stays finite where the width of %d to %d is no float32 number', (min, max) => {
+    const observer = new HistogramObserver({ dtype: 'quint8' });
+    observer.observe(tensor([min, max]));
+    const { scale, zeroPoint } = observer.calculateQParams();
+    expect(scale[0] / ((max - min) / 255)).toBeCloseTo(1, 2);
+    expect(Math.abs(zeroPoint[0] - 128)).toBeLessThan(2);
+  });
+
   test('percentile interpolates inside a bin: the middle 90 % of 0..1 within 1 %, with 10 bins', () => {
     const x = tensor(Float32Array.from({ length: 10001 }, (_, i) => i / 10000));
     const [min, max] = range(new PercentileObserver({ percentile: 90, bins: 10 }), x);

@@ -5,7 +5,7 @@
  * Where it differs on purpose: the range is scaled by a power of two to about 1 first. That changes no bit, except that
  * the cubes below do not overflow for ranges above 1e12 or vanish below 1e-10, where torch's search goes astray.
  */
-import { distance } from '../quant/qparams-rules.ts';
+import { distance, finite32 } from '../quant/qparams-rules.ts';
 import type { Histogram } from './histogram.ts';
 import { torchSum } from './torch-sum.ts';
 
@@ -29,8 +29,12 @@ export function searchRange(h: Histogram, levels: number): ValueRange {
   if (h.min === h.max) return { min: h.min, max: h.max };
   const [start, end] = searchBins(h, levels);
   const width = f32(distance(h.min, h.max) / bins);
-  return { min: f32(h.min + f32(width * start)), max: f32(h.min + f32(width * (end + 1))) };
+  // Ranges wider than the largest float32 stay finite, as everywhere here; torch's scale is NaN.
+  const edge = (bin: number): number => f32(h.min + finite32(width * bin));
+  return { min: edge(start), max: Math.min(edge(end + 1), LARGEST) };
 }
+
+const LARGEST = f32(3.4028234663852886e38);
 
 /** First and last bin of the chosen range. */
 function searchBins(h: Histogram, levels: number): readonly [number, number] {

@@ -47,7 +47,7 @@ export interface ScaleAndZeroPoint {
 type Choose = (min: number, max: number, codes: CodesForRange) => ScaleAndZeroPoint;
 
 /** `x` as a float32; where that overflows, as it is, so that a scale stays finite (torch: infinite). */
-function finite32(x: number): number {
+export function finite32(x: number): number {
   const rounded = f32(x);
   return Number.isFinite(rounded) ? rounded : x;
 }
