@@ -65,18 +65,42 @@ const RULES: Readonly<Record<string, Rule>> = {
 
 /** The rank of a value; undefined if nothing tells. */
 export function inferRank(value: Value | undefined): number | undefined {
+  return rankReader()(value);
+}
+
+/** {@link inferRank} for many values of a graph, which must not change meanwhile: each node is looked at once. */
+export function rankReader(): (value: Value | undefined) => number | undefined {
   const known = new Map<Value, number | undefined>();
-  const rankOf = (at: Value | undefined): number | undefined => {
-    if (at === undefined || at.dims !== undefined) return at?.dims?.length;
-    if (known.has(at)) return known.get(at);
-    // A cycle is no graph, but must not end here either.
-    known.set(at, undefined);
-    const { producer } = at;
-    const rule =
-      producer?.domain === '' && Object.hasOwn(RULES, producer.opType) ? producer.opType : undefined;
-    const rank = producer === undefined || rule === undefined ? undefined : RULES[rule](producer, rankOf);
-    known.set(at, rank);
-    return rank;
+  const rankOf = (at: Value | undefined): number | undefined =>
+    at?.dims?.length ?? (at === undefined ? undefined : known.get(at));
+  // What a value waits for lies above it: a graph can be deeper than the stack of calls.
+  const visit = (waiting: Value[]): void => {
+    for (let at = waiting.at(-1); at !== undefined; at = waiting.at(-1)) {
+      const rule = ruleFor(at);
+      const open = known.has(at) ? [] : inputsOf(at).filter((input) => !known.has(input));
+      // A cycle is no graph, but must not keep us here either: it finds this one known.
+      known.set(at, undefined);
+      if (rule !== undefined && open.length > 0) {
+        waiting.push(...open);
+        continue;
+      }
+      known.set(at, rule === undefined || at.producer === undefined ? undefined : rule(at.producer, rankOf));
+      waiting.pop();
+    }
   };
-  return rankOf(value);
+  return (value) => {
+    if (value !== undefined && value.dims === undefined && !known.has(value)) visit([value]);
+    return rankOf(value);
+  };
+}
+
+function ruleFor({ producer }: Value): Rule | undefined {
+  const isOurs = producer?.domain === '' && Object.hasOwn(RULES, producer.opType);
+  return isOurs ? RULES[producer.opType] : undefined;
+}
+
+/** The inputs whose rank is not in the file. */
+function inputsOf({ producer }: Value): readonly Value[] {
+  const inputs = producer?.inputs ?? [];
+  return inputs.filter((input): input is Value => input !== undefined && input.dims === undefined);
 }

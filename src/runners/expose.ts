@@ -4,7 +4,7 @@ import type { Model } from '../graph/model.ts';
 import { tensorType } from '../graph/value-type.ts';
 import type { Value } from '../graph/value.ts';
 import { outputOf } from '../passes/access.ts';
-import { inferRank } from '../passes/infer-rank.ts';
+import { rankReader } from '../passes/infer-rank.ts';
 import { elementCount } from '../tensor/shape.ts';
 import { tensor } from '../tensor/tensor.ts';
 
@@ -51,10 +51,12 @@ const REDUCTIONS = { ReduceMin: 18, ReduceMax: 18, ReduceSum: 13 } as const;
 function packExtremes(graph: Graph, values: readonly Value[], opset: number): PackedExtremes {
   const flat = graph.addInitializer(graph.freshName('flat'), tensor(BigInt64Array.of(-1n)));
   const axes = graph.addInitializer(graph.freshName('axes'), tensor(BigInt64Array.of(1n)));
-  const parts = values.flatMap((value) => {
+  const rankOf = rankReader();
+  const rowAxes = values.map((value) => rowAxis(value, rankOf));
+  const parts = values.flatMap((value, i) => {
     // Beside what computes the value, so that nothing has to keep it until the end.
     const place = value.producer === undefined ? {} : { after: value.producer };
-    const axis = rowAxis(value);
+    const axis = rowAxes[i];
     const [form, attributes] =
       axis === undefined
         ? [{ opType: 'Reshape', inputs: [value, flat] }, {}]
@@ -83,10 +85,10 @@ function packExtremes(graph: Graph, values: readonly Value[], opset: number): Pa
 const FEW = 8192;
 
 /** Where to cut a value's axes into those of rows and those within: images by channel; undefined: not to be cut. */
-function rowAxis(value: Value): 1 | 2 | undefined {
+function rowAxis(value: Value, rankOf: (value: Value) => number | undefined): 1 | 2 | undefined {
   const { dims } = value;
   if (dims?.every((size) => typeof size === 'number') === true && elementCount(dims) < FEW) return undefined;
-  const rank = inferRank(value);
+  const rank = rankOf(value);
   return rank === undefined || rank < 2 ? undefined : rank === 2 ? 1 : 2;
 }
 
