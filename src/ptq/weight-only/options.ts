@@ -1,5 +1,5 @@
 /** What {@link quantizeWeights} can be told, checked once. */
-import { checkOptions, members, type Rule } from '../../errors/check-options.ts';
+import { checkOptions, members, outOfRange, type Rule } from '../../errors/check-options.ts';
 import {
   ANYTHING,
   BOOLEAN,
@@ -200,8 +200,7 @@ function checkSettings(where: string, settings: Settings, format: WeightFormat):
 
 function check(what: string, value: unknown, allowed: readonly unknown[], suffix = ''): void {
   if (allowed.includes(value)) return;
-  const got = typeof value === 'string' ? `'${value}'` : String(value);
-  throw new RangeError(`quantizeWeights: expected ${what} one of ${allowed.join(', ')}${suffix}, got ${got}`);
+  throw outOfRange({ where: 'quantizeWeights', name: what }, `one of ${allowed.join(', ')}${suffix}`, value);
 }
 
 /** An option that is given as undefined is not given. */
